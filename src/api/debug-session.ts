@@ -1,0 +1,103 @@
+/** The DebugSession as it stands in the API server: crds/debugsession.yaml is the same in OpenAPI, defaults filled in by the server. */
+export const visibilities = ['Session', 'Container'] as const;
+/** Who can see the toolbox: only the session (a private copy of the mount namespace), or the whole container (decision D6). */
+export type Visibility = (typeof visibilities)[number];
+
+export const profiles = ['general', 'baseline', 'restricted', 'netadmin', 'sysadmin'] as const;
+/** What the session may do; the names and their meaning are those of `kubectl debug`. */
+export type ProfileName = (typeof profiles)[number];
+
+export const phases = ['Pending', 'Preparing', 'Running', 'Finished', 'Failed'] as const;
+/**
+ * - Pending: seen, target not yet handed to an agent
+ * - Preparing: the agent of the node was told to start it
+ * - Running: the command runs; one can attach
+ * - Finished: the command ran and has ended, by itself or by a limit; `status.exit` says how
+ * - Failed: the command never ran, or its end was lost with its node; the Ready condition says why
+ */
+export type Phase = (typeof phases)[number];
+export const isTerminal = (phase: Phase | undefined): boolean => phase === 'Finished' || phase === 'Failed';
+
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly creationTimestamp: string;
+  readonly deletionTimestamp?: string;
+  readonly finalizers?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface PodTarget {
+  readonly name: string;
+  /** May be left out where the pod has one container only, or names a default (kubectl.kubernetes.io/default-container). */
+  readonly container?: string;
+}
+
+export interface DebugSessionSpec {
+  readonly target: { readonly pod: PodTarget };
+  /** Name of a toolbox that the agents carry. Default `default`. */
+  readonly toolbox: string;
+  readonly profile: ProfileName;
+  /** argv, looked up on the toolbox's PATH; left out: an interactive bash. */
+  readonly command?: readonly string[];
+  readonly tty: boolean;
+  /** Without a tty: whether standard input stays open for a client. False: the command reads end of file at once. */
+  readonly stdin: boolean;
+  readonly visibility: Visibility;
+  /** Default: the container's own. */
+  readonly user?: { readonly uid?: number; readonly gid?: number };
+  /** Durations as `1h30m`. */
+  readonly maxDuration: string;
+  readonly idleTimeout: string;
+  readonly ttlAfterFinished: string;
+}
+
+export const conditionTypes = ['TargetResolved', 'Ready', 'CleanedUp'] as const;
+export type ConditionType = (typeof conditionTypes)[number];
+
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+  /** A `Reason` of base/errors.ts, or one word of progress. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface Exit {
+  /** 0..255, as a shell gives it: 126, 127, 128 + signal. */
+  readonly code: number;
+  /** `SIGKILL` and the like, when a signal ended it. */
+  readonly signal?: string;
+  /** Completed | Killed | MaxDurationExceeded | IdleTimeout | Deleted | ContainerExited | AgentLost | AgentRestarted … */
+  readonly reason: string;
+  readonly at: string;
+}
+
+export interface DebugSessionStatus {
+  readonly phase?: Phase;
+  readonly observedGeneration?: number;
+  readonly conditions?: readonly Condition[];
+  readonly nodeName?: string;
+  readonly podUID?: string;
+  readonly container?: string;
+  readonly containerID?: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  readonly exit?: Exit;
+  /** The command line that opens it: `kubectl crashcart attach NAME -n NAMESPACE`. */
+  readonly attach?: string;
+}
+
+export interface DebugSession {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly spec: DebugSessionSpec;
+  readonly status?: DebugSessionStatus;
+}

@@ -1,0 +1,45 @@
+/** Every name that more than one process, the chart or a user relies on. The chart's templates repeat some: test/e2e compares them. */
+export const group = 'crashcart.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+export const kind = 'DebugSession';
+export const plural = 'debugsessions';
+export const shortName = 'dbg';
+
+/** Served by the gateway through the aggregation layer; another group than the CRD's, because APIServices are per group. */
+export const subresourceGroup = 'subresources.crashcart.dev';
+export const subresourceApiVersion = `${subresourceGroup}/${version}`;
+/** The name `attach` is on kube-apiserver's list of long-running requests: no 60 s timeout cuts it (decision D3). */
+export const attachSubresource = 'attach';
+
+export const finalizer = 'crashcart.dev/session';
+export const fieldManager = 'crashcart-controller';
+export const eventComponent = 'crashcart-controller';
+
+/** Audience of the agents' projected token. The API server refuses a token with this audience. */
+export const tokenAudience = 'crashcart.dev';
+
+/** Names inside the installation's namespace. */
+export const defaultNamespace = 'crashcart-system';
+export const agentServiceAccount = 'crashcart-agent';
+export const controllerServiceAccount = 'crashcart-controller';
+export const gatewayService = 'crashcart';
+export const tunnelService = 'crashcart-tunnel';
+export const leaseName = 'crashcart-controller';
+export const caSecret = 'crashcart-ca';
+export const servingSecret = 'crashcart-serving';
+export const caConfigMap = 'crashcart-ca';
+export const caConfigMapKey = 'ca.crt';
+export const apiServiceName = `${version}.${subresourceGroup}`;
+
+/** Where the toolbox stands inside a container: the original's place. */
+export const toolboxMount = '/dev/crashcart';
+export const defaultShell = [
+  `${toolboxMount}/profile/bin/bash`,
+  '--rcfile',
+  `${toolboxMount}/.crashcartrc`,
+  '-i',
+] as const;
+
+export const attachPath = (namespace: string, name: string): string =>
+  `/apis/${subresourceApiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}/${attachSubresource}`;

@@ -1,0 +1,99 @@
+/**
+ * What travels through the tunnel. The agent dials a gateway and then *serves* HTTP/2 on that connection (decision D1); these
+ * are its resources. Bodies are JSON except for the attach stream, which carries frames (frames.ts). A refusal is a 4xx/5xx with a `Refusal`.
+ *
+ *   GET    /v1/identity               → Identity                    the first request on every tunnel
+ *   GET    /v1/sessions               → NDJSON of SessionEvent      a full list first, then every change; never ends by itself
+ *   PUT    /v1/sessions/UID           DesiredSession → ObservedSession   idempotent; answers as soon as it is accepted
+ *   DELETE /v1/sessions/UID?reason=R  → ObservedSession             idempotent; answers when the teardown is proven (cleanedUp)
+ *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=     frames both ways; 200 once the command runs (the agent holds
+ *                                                                  the answer while it prepares), else a Refusal
+ */
+import type { ProfileName, Visibility } from '../api/debug-session.ts';
+import type { Reason } from '../base/errors.ts';
+
+export const paths = {
+  identity: '/v1/identity',
+  sessions: '/v1/sessions',
+  session: (uid: string): string => `/v1/sessions/${uid}`,
+  attach: (uid: string): string => `/v1/sessions/${uid}/attach`,
+} as const;
+
+/** Request header on attach and PUT: the API server's audit id, for the agent's log and the shell's CRASHCART_AUDIT_ID. */
+export const auditIdHeader = 'x-crashcart-audit-id';
+/** Request header on attach: who attaches, for the agent's log only (never for a decision). */
+export const userHeader = 'x-crashcart-user';
+
+export interface Identity {
+  /** Projected ServiceAccount token with our audience; reviewed by the gateway, which takes the node name from it. */
+  readonly token: string;
+  readonly version: string;
+  /** New at every start of the agent: another one means that the sessions before it are gone. */
+  readonly instance: string;
+}
+
+export interface DesiredSession {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly pod: { readonly name: string; readonly uid: string };
+  /** `id` as in the pod's status, with its scheme: `containerd://…`. */
+  readonly container: { readonly name: string; readonly id: string };
+  readonly toolbox: string;
+  readonly profile: ProfileName;
+  /** Left out: the default shell. */
+  readonly command?: readonly string[];
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly visibility: Visibility;
+  readonly user?: { readonly uid?: number; readonly gid?: number };
+  /** Counted by the agent from the start of the command; it ends the session by itself, whether a controller lives or not. */
+  readonly maxDurationMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export type ObservedPhase = 'Preparing' | 'Running' | 'Finished' | 'Failed';
+
+export interface ObservedExit {
+  readonly code: number;
+  readonly signal?: string;
+  readonly reason: Reason;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+export interface ObservedSession {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly phase: ObservedPhase;
+  /** RFC 3339; set once the command runs. */
+  readonly startedAt?: string;
+  /** Failed: why, as a sentence for a person. */
+  readonly failure?: { readonly reason: Reason; readonly message: string };
+  readonly exit?: ObservedExit;
+  readonly attached: number;
+  /** True once nothing of it is left on the node: proven, not assumed. */
+  readonly cleanedUp: boolean;
+  /** What the teardown could not remove, when it could not. */
+  readonly leftovers?: string;
+}
+
+export type SessionEvent =
+  | { readonly type: 'list'; readonly sessions: readonly ObservedSession[] }
+  | { readonly type: 'changed'; readonly session: ObservedSession }
+  | { readonly type: 'forgotten'; readonly uid: string };
+
+export interface Refusal {
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** Bounds, the same on both ends. */
+export const limits = {
+  bodyBytes: 256 * 1024,
+  eventLineBytes: 4 * 1024 * 1024,
+  sessionsPerAgent: 256,
+  /** Payload of one frame, and so of one WebSocket message: clients in Go read 32 KiB buffers. */
+  framePayloadBytes: 32 * 1024,
+} as const;
