@@ -1,0 +1,70 @@
+# The front door. `make` alone prints the targets; every target may be repeated, and is quick when nothing has changed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+NODE_HOME := $(CURDIR)/node_modules/node-linux-$(ARCH)
+NODE := $(NODE_HOME)/bin/node
+VITEST := $(NODE) node_modules/vitest/vitest.mjs
+export PATH := $(NODE_HOME)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: deps root ## Everything from nothing, then a shell inside a running distroless pod
+	@$(NODE) test/demo/main.ts
+
+test: lint types unit integration e2e ## Everything, then all tests: lint, types, unit, integration (real kernel), e2e (real cluster)
+
+cluster: deps root images ## A two-node Kubernetes on this machine with Crashcart in it
+	@$(NODE) test/cluster/main.ts up
+	@$(NODE) test/cluster/main.ts install
+
+cluster-down: deps ## Remove that cluster, whole
+	@$(NODE) test/cluster/main.ts down
+
+images: deps ## build/images/*.tar and build/bin/kubectl-crashcart
+	@$(NODE) builder/main.ts all
+
+toolbox: deps ## build/toolbox/*.erofs
+	@$(NODE) builder/main.ts toolbox
+
+bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
+	@$(NODE) bench/main.ts
+
+lint: deps ## Format, lint rules and import directions
+	@node_modules/.bin/biome check --error-on-warnings .
+
+format: deps ## Let Biome rewrite what it can
+	@node_modules/.bin/biome check --write .
+
+types: deps ## Type check
+	@node_modules/.bin/tsc --noEmit
+
+unit: deps ## Tests without privileges
+	@$(VITEST) run --project unit
+
+integration: deps root images ## Tests on the real kernel (root)
+	@$(VITEST) run --project integration
+
+e2e: deps root images ## Tests on a real two-node cluster (root)
+	@$(VITEST) run --project e2e
+
+clean: cluster-down ## Remove what was built here (the cache of cluster binaries stays)
+	rm -rf build
+
+preflight: ## Check what this machine lacks; as root on Debian, install it
+	@./preflight.sh
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "Test nodes need root (namespaces, mounts, cgroups): run this as root, or with sudo." >&2; exit 1; }
+
+# node-pty is compiled at installation; the headers come with the pinned Node, so nothing else is downloaded for it.
+deps: node_modules/.package-lock.json
+node_modules/.package-lock.json: package.json package-lock.json | preflight
+	@echo "Installing the npm packages of package-lock.json ..."
+	@npm_config_nodedir=$(NODE_HOME) npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: help demo test cluster cluster-down images toolbox bench lint format types unit integration e2e clean preflight root deps
