@@ -1,0 +1,153 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type TarEntry, tarReadable } from './tar.ts';
+
+export type { TarEntry } from './tar.ts';
+
+export interface ImageConfig {
+  entrypoint: readonly string[];
+  cmd?: readonly string[];
+  /** `uid` or `uid:gid`, as numbers: kubelet cannot prove runAsNonRoot of a name. */
+  user?: string;
+  env?: Readonly<Record<string, string>>;
+  workingDir?: string;
+  labels?: Readonly<Record<string, string>>;
+}
+
+export interface Image {
+  /** Full reference with a tag, e.g. `localhost/crashcart:0.1.0-0123456789ab`. */
+  ref: string;
+  /** Lowest layer first. */
+  layers: readonly { entries: readonly TarEntry[] }[];
+  config: ImageConfig;
+  /** Path of the tar to write; replaced atomically. */
+  out: string;
+  /** Seconds since 1970 for every time stamp; 0 unless given. */
+  epoch?: number;
+  /** OCI architecture name; this machine's unless given. */
+  architecture?: 'amd64' | 'arm64';
+}
+
+interface Blob {
+  digest: string;
+  size: number;
+  path: string;
+}
+
+const mediaTypes = {
+  index: 'application/vnd.oci.image.index.v1+json',
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  config: 'application/vnd.oci.image.config.v1+json',
+  // Not compressed: the bytes would follow the zlib of whoever builds, and a local import is faster without.
+  layer: 'application/vnd.oci.image.layer.v1.tar',
+} as const;
+
+/**
+ * Writes one image as a tar that is an OCI layout and a docker archive at once, so that `ctr -n k8s.io images import`,
+ * `docker load` and `podman load` all take it. The same input gives the same bytes. `digest` is the manifest's.
+ */
+export async function writeImage(image: Image): Promise<{ digest: string }> {
+  await mkdir(dirname(image.out), { recursive: true });
+  const scratch = await mkdtemp(`${image.out}.`);
+  try {
+    return await assemble(image, scratch);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function assemble(image: Image, scratch: string): Promise<{ digest: string }> {
+  const epoch = image.epoch ?? 0;
+  const layers: Blob[] = [];
+  for (const layer of image.layers) layers.push(await writeBlob(join(scratch, `layer-${layers.length}`), layer, epoch));
+
+  const config = jsonBlob(configOf(image, layers, epoch));
+  const manifest = jsonBlob({
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    config: { mediaType: mediaTypes.config, digest: config.digest, size: config.size },
+    layers: layers.map(({ digest, size }) => ({ mediaType: mediaTypes.layer, digest, size })),
+    ...(image.config.labels && { annotations: sorted(image.config.labels) }),
+  });
+  const index = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.index,
+    manifests: [
+      {
+        mediaType: mediaTypes.manifest,
+        digest: manifest.digest,
+        size: manifest.size,
+        platform: { architecture: architectureOf(image), os: 'linux' },
+        // containerd reads the first name, podman and skopeo the second.
+        annotations: { 'io.containerd.image.name': image.ref, 'org.opencontainers.image.ref.name': image.ref },
+      },
+    ],
+  };
+  const docker = [
+    { Config: blobPath(config.digest), RepoTags: [image.ref], Layers: layers.map(({ digest }) => blobPath(digest)) },
+  ];
+
+  const blobs = new Map<string, TarEntry>();
+  for (const { digest, path } of layers) blobs.set(digest, { path: blobPath(digest), type: 'file', source: path });
+  for (const { digest, content } of [config, manifest])
+    blobs.set(digest, { path: blobPath(digest), type: 'file', content });
+  const whole: TarEntry[] = [
+    ...blobs.values(),
+    { path: 'index.json', type: 'file', content: JSON.stringify(index) },
+    { path: 'manifest.json', type: 'file', content: JSON.stringify(docker) },
+    { path: 'oci-layout', type: 'file', content: JSON.stringify({ imageLayoutVersion: '1.0.0' }) },
+  ];
+  const temporary = join(scratch, `image-${randomBytes(4).toString('hex')}`);
+  await pipeline(tarReadable(whole, epoch), createWriteStream(temporary, { mode: 0o644 }));
+  await rename(temporary, image.out);
+  return { digest: manifest.digest };
+}
+
+async function writeBlob(path: string, layer: { entries: readonly TarEntry[] }, epoch: number): Promise<Blob> {
+  const hash = createHash('sha256');
+  const hashed = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+  });
+  await pipeline(tarReadable(layer.entries, epoch), hashed, createWriteStream(path));
+  return { digest: `sha256:${hash.digest('hex')}`, size: (await stat(path)).size, path };
+}
+
+function jsonBlob(value: object): { digest: string; size: number; content: Buffer } {
+  const content = Buffer.from(JSON.stringify(value));
+  return { digest: `sha256:${createHash('sha256').update(content).digest('hex')}`, size: content.length, content };
+}
+
+function configOf({ config, ...image }: Image, layers: readonly Blob[], epoch: number): object {
+  const created = new Date(epoch * 1000).toISOString();
+  return {
+    created,
+    architecture: architectureOf(image),
+    os: 'linux',
+    config: {
+      ...(config.user !== undefined && { User: config.user }),
+      Env: Object.entries(sorted(config.env ?? {})).map(([name, value]) => `${name}=${value}`),
+      Entrypoint: config.entrypoint,
+      ...(config.cmd && { Cmd: config.cmd }),
+      WorkingDir: config.workingDir ?? '/',
+      ...(config.labels && { Labels: sorted(config.labels) }),
+    },
+    // A diff id is the digest of the uncompressed layer, and ours are never compressed.
+    rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
+    history: layers.map(() => ({ created, created_by: 'crashcart builder' })),
+  };
+}
+
+const architectureOf = ({ architecture }: Pick<Image, 'architecture'>): string =>
+  architecture ?? (process.arch === 'x64' ? 'amd64' : process.arch);
+
+const blobPath = (digest: string) => `blobs/sha256/${digest.replace('sha256:', '')}`;
+
+const sorted = (record: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
