@@ -1,0 +1,122 @@
+import { parseArgs } from 'node:util';
+import { CrashcartError, describe, reasons } from '../../src/base/errors.ts';
+import { build } from './build.ts';
+import { down, leftovers, open, up } from './cluster.ts';
+import { runInForeground } from './command.ts';
+import { pathWith } from './handle.ts';
+import { defaultName } from './naming.ts';
+import { preflight } from './preflight.ts';
+import { readState } from './state.ts';
+
+const usage = `Usage: node test/cluster/main.ts VERB
+
+  build                                      build the cluster's programs into the cache
+  up     [--name N] [--nodes 2] [--images a.tar,b.tar]
+  down   [--name N]
+  run    [--name N] [--nodes 2] [--images …] -- COMMAND …
+                                             bring up, run with KUBECONFIG set, take down whatever happens
+  images [--name N] FILE.tar …               import archives into every node
+  on     NODE [--name N] -- COMMAND …        run inside a node
+  leftovers [--name N]                       list what is left of a cluster on this machine`;
+
+const say = (line: string): void => console.error(line);
+
+interface Arguments {
+  readonly verb: string;
+  readonly name: string;
+  readonly nodes: number;
+  readonly images: readonly string[];
+  readonly operands: readonly string[];
+  /** What follows `--`. */
+  readonly command: readonly string[];
+}
+
+function readArguments(argv: readonly string[]): Arguments {
+  const end = argv.indexOf('--');
+  const own = end < 0 ? argv : argv.slice(0, end);
+  const { values, positionals } = parseArgs({
+    args: [...own],
+    allowPositionals: true,
+    options: {
+      name: { type: 'string', default: defaultName },
+      nodes: { type: 'string', default: '2' },
+      images: { type: 'string', default: '' },
+    },
+  });
+  const [verb = '', ...operands] = positionals;
+  const images = values.images.split(',').filter(Boolean);
+  const command = end < 0 ? [] : argv.slice(end + 1);
+  return { verb, name: values.name, nodes: Number(values.nodes), images, operands, command };
+}
+
+/** Aborts at the first Ctrl-C, TERM or hang-up; later ones are swallowed, so that the cleaning up is not cut short. */
+function interruption(): AbortController {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      controller.abort(new CrashcartError(reasons.Killed, `Interrupted by ${signal}: everything was taken down.`));
+    });
+  }
+  return controller;
+}
+
+async function bringUp({ name, nodes, images }: Arguments): Promise<number> {
+  const { signal } = interruption();
+  const cluster = await up({ name, nodes, images, report: say, signal });
+  say(`\n  export KUBECONFIG=${cluster.kubeconfig}\n  build/bin/kubectl get nodes\n`);
+  return 0;
+}
+
+async function runCommand({ name, nodes, images, command }: Arguments): Promise<number> {
+  const [program, ...rest] = command;
+  if (!program) throw new CrashcartError(reasons.Invalid, 'Nothing to run: say the command after --.');
+  const { signal } = interruption();
+  const cluster = await up({ name, nodes, images, report: say, signal });
+  try {
+    const path = pathWith(readState(name)?.binaries ?? {});
+    return await runInForeground(program, rest, {
+      env: { ...process.env, PATH: path, KUBECONFIG: cluster.kubeconfig },
+    });
+  } finally {
+    await down(name);
+  }
+}
+
+const verbs: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+  build: async () => {
+    preflight();
+    for (const [module, directory] of await build(say, interruption().signal)) console.log(`${module}\t${directory}`);
+    return 0;
+  },
+  up: bringUp,
+  down: async ({ name }) => {
+    await down(name);
+    return 0;
+  },
+  run: runCommand,
+  images: async ({ name, operands }) => {
+    const cluster = open(name);
+    for (const tar of operands) await cluster.importImage(tar);
+    return 0;
+  },
+  on: async ({ name, operands, command }) => {
+    const cluster = open(name);
+    const [node = ''] = operands;
+    return runInForeground('nsenter', cluster.nsenter(node, command.length > 0 ? command : ['bash']));
+  },
+  leftovers: async ({ name }) => {
+    const left = await leftovers(name);
+    for (const line of left) console.log(line);
+    return left.length > 0 ? 1 : 0;
+  },
+};
+
+try {
+  const args = readArguments(process.argv.slice(2));
+  const verb = verbs[args.verb];
+  if (!verb) throw new CrashcartError(reasons.Invalid, usage);
+  process.exitCode = await verb(args);
+} catch (error) {
+  console.error(describe(error));
+  process.exitCode = 1;
+}
