@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Terminal } from '../test/support/terminal.ts';
+
+export interface Contender {
+  readonly name: string;
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly prompt: RegExp;
+}
+
+const now = (): number => performance.now();
+
+/** Milliseconds from the start of the program to its first prompt. */
+export async function timeToPrompt({ file, args, env, prompt }: Contender): Promise<number> {
+  const start = now();
+  using terminal = new Terminal(file, args, { env });
+  await terminal.expect(prompt, 60_000);
+  const took = now() - start;
+  terminal.enter('exit');
+  await terminal.exit(30_000);
+  return took;
+}
+
+/** Milliseconds from a keystroke to its echo, `count` times in one shell. */
+export async function echoTimes({ file, args, env, prompt }: Contender, count: number): Promise<number[]> {
+  using terminal = new Terminal(file, args, { env });
+  await terminal.expect(prompt, 60_000);
+  const times: number[] = [];
+  for (let i = 0; i < count; i++) {
+    // A rare letter, so that nothing but its echo can match.
+    const start = now();
+    terminal.type('Q');
+    await terminal.expect(/Q/);
+    times.push(now() - start);
+    await sleep(5);
+  }
+  terminal.type('\u0015');
+  terminal.enter('exit');
+  await terminal.exit(30_000);
+  return times;
+}
+
+/** MB/s of `bytes` of standard output, counted from its first byte, so that starting is not part of it. */
+export async function throughput({ file, args, env }: Contender, bytes: number): Promise<number> {
+  const child = spawn(file, [...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let got = 0;
+  let start = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (got === 0) start = now();
+    got += chunk.length;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0 || got !== bytes) throw new Error(`${file} ${args.join(' ')}: exit ${code}, ${got} of ${bytes} bytes`);
+  return bytes / 1_000 / (now() - start);
+}

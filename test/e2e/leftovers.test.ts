@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { cluster, crashcartTerminal, kubectl } from '../support/environment.ts';
+import { eventually } from '../support/eventually.ts';
+import { onNode } from '../support/node-leftovers.ts';
+import { leftovers } from './nothing-left.ts';
+
+test('a session that still runs is found: its object, its process, its mount and its cgroup', async () => {
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools']);
+  await terminal.expect(/box/);
+  const found = await eventually(async () => {
+    const lines = await leftovers();
+    for (const kind of [/session tools\/box-/, /process/, /mount of/, /cgroup/]) expect(lines.join('\n')).toMatch(kind);
+    return lines;
+  });
+  expect(found.length).toBeGreaterThan(3);
+  terminal.enter('exit 0');
+  await terminal.exit();
+  await eventually(async () => expect(await leftovers()).toEqual([]));
+});
+
+test('a cgroup and a mount left on purpose are found', async () => {
+  const [node] = cluster().nodes;
+  if (!node) throw new Error('the cluster has no node');
+  const place = await onNode(
+    node,
+    'd=/sys/fs/cgroup/unified; [ -d $d ] || d=/sys/fs/cgroup; mkdir -p $d/$NODE/crashcart/left-behind; echo $d/$NODE/crashcart',
+  );
+  expect(place.code).toBe(0);
+  const cgroup = place.stdout.trim();
+  await onNode(node, 'mkdir -p /run/probe/dev/crashcart && mount -t tmpfs tmpfs /run/probe/dev/crashcart');
+  try {
+    const lines = (await leftovers()).join('\n');
+    expect(lines).toMatch(/cgroup .*left-behind/);
+    expect(lines).toMatch(/mount of .*\/dev\/crashcart/);
+  } finally {
+    await onNode(node, `rmdir ${cgroup}/left-behind; umount /run/probe/dev/crashcart; rm -r /run/probe`);
+  }
+  expect(await leftovers()).toEqual([]);
+});
+
+test('no session keeps its namespace from being deleted', async () => {
+  expect(await kubectl(['create', 'namespace', 'short-lived'])).toMatchObject({ code: 0 });
+  expect(await kubectl(['delete', 'namespace', 'short-lived', '--timeout=30s'])).toMatchObject({ code: 0 });
+});

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { down, up } from '../cluster/lifecycle.ts';
+import type { ClusterFacts } from '../support/environment.ts';
+import { builtImages, installCrashcart } from '../support/install.ts';
+import { run } from '../support/run.ts';
+
+/** A cluster of the tests' own, so that a person's may go on running beside it. `CRASHCART_KEEP=1` leaves it for a look afterwards. */
+const name = 'crashcart-test';
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const images = await builtImages();
+  const cluster = await up({ name, images: [images.crashcart.tar, images.toolbox.tar] });
+  const facts: ClusterFacts = {
+    name,
+    kubeconfig: cluster.kubeconfig,
+    auditLog: cluster.auditLog,
+    nodes: cluster.nodes.map((node) => ({ name: node.name, pid: node.pid })),
+    tools: {
+      kubectl: cluster.bin('kubectl'),
+      helm: cluster.bin('helm'),
+      crashcart: join(import.meta.dirname, '../../build/bin/kubectl-crashcart'),
+    },
+  };
+  try {
+    await installCrashcart({ ...facts.tools, kubeconfig: facts.kubeconfig });
+    await applyWorkloads(facts);
+  } catch (error) {
+    if (!process.env['CRASHCART_KEEP']) await down(name);
+    throw error;
+  }
+  project.provide('cluster', facts);
+  return async () => {
+    if (!process.env['CRASHCART_KEEP']) await down(name);
+  };
+}
+
+async function applyWorkloads({ tools, kubeconfig }: ClusterFacts): Promise<void> {
+  const env = { ...process.env, KUBECONFIG: kubeconfig };
+  const kubectl = async (...args: string[]): Promise<void> => {
+    const { code, stderr } = await run(tools.kubectl, args, { env, timeoutMs: 120_000 });
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+  };
+  await kubectl('apply', '-f', join(import.meta.dirname, 'manifests/namespaces.yaml'));
+  for (const namespace of ['shop', 'tools']) {
+    await kubectl('wait', '-n', namespace, '--for=create', '--timeout=30s', 'serviceaccount/default');
+  }
+  await kubectl('apply', '-f', join(import.meta.dirname, 'manifests/workloads.yaml'));
+  await kubectl('rollout', 'status', '-n', 'shop', 'deployment/checkout', '--timeout=90s');
+  for (const [namespace, pods] of [
+    ['shop', ['pod/cart-0']],
+    ['tools', ['pod/box', 'pod/mapped', 'pod/pair']],
+  ] as const) {
+    await kubectl('wait', '-n', namespace, '--for=condition=Ready', '--timeout=90s', ...pods);
+  }
+}
