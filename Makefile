@@ -12,14 +12,13 @@ export PATH := $(NODE_HOME)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: deps root ## Everything from nothing, then a shell inside a running distroless pod
+demo: deps root images ## Everything from nothing, then a shell inside a running distroless pod
 	@$(NODE) test/demo/main.ts
 
 test: lint types unit integration e2e ## Everything, then all tests: lint, types, unit, integration (real kernel), e2e (real cluster)
 
 cluster: deps root images ## A two-node Kubernetes on this machine with Crashcart in it
-	@$(NODE) test/cluster/main.ts up
-	@$(NODE) test/cluster/main.ts install
+	@$(NODE) test/demo/cluster.ts
 
 cluster-down: deps ## Remove that cluster, whole
 	@$(NODE) test/cluster/main.ts down

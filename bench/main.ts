@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { down, up } from '../test/cluster/lifecycle.ts';
+import { down, up } from '../test/cluster/cluster.ts';
 import { builtImages, installCrashcart } from '../test/support/install.ts';
 import { run } from '../test/support/run.ts';
 import { type Contender, echoTimes, throughput, timeToPrompt } from './measures.ts';

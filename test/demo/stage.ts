@@ -1,4 +1,4 @@
-import { up } from '../cluster/lifecycle.ts';
+import { up } from '../cluster/cluster.ts';
 import { builtImages, type Target } from '../support/install.ts';
 import { run } from '../support/run.ts';
 

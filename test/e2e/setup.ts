@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { down, up } from '../cluster/lifecycle.ts';
+import { down, up } from '../cluster/cluster.ts';
 import type { ClusterFacts } from '../support/environment.ts';
 import { builtImages, installCrashcart } from '../support/install.ts';
 import { run } from '../support/run.ts';
