@@ -23,10 +23,10 @@ test('what the schema defaults is filled in, what we do not use is dropped', () 
     toolbox: 'default',
     profile: 'general',
     tty: true,
-    stdin: true,
+    stdin: false,
     visibility: 'Session',
     maxDuration: '1h',
-    idleTimeout: '30m',
+    idleTimeout: '15m',
     ttlAfterFinished: '1h',
   });
   expect(session.metadata).not.toHaveProperty('managedFields');

@@ -70,14 +70,14 @@ function parseSpec(value: unknown): DebugSessionSpec {
     profile: oneOf(profiles, spec, 'profile', 'spec') ?? 'general',
     ...some('command', commandOf(spec)),
     tty: boolean(spec, 'tty', 'spec') ?? true,
-    stdin: boolean(spec, 'stdin', 'spec') ?? true,
+    stdin: boolean(spec, 'stdin', 'spec') ?? false,
     visibility: oneOf(visibilities, spec, 'visibility', 'spec') ?? 'Session',
     ...some(
       'user',
       user && { ...some('uid', number(user, 'uid', 'spec.user')), ...some('gid', number(user, 'gid', 'spec.user')) },
     ),
     maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '1h',
-    idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '30m',
+    idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '15m',
     ttlAfterFinished: optionalText(spec, 'ttlAfterFinished', 'spec') ?? '1h',
   };
 }

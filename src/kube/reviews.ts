@@ -1,23 +1,31 @@
 import type { KubeClient } from './client.ts';
 
 export interface UserInfo {
-  readonly username: string;
+  readonly name: string;
   readonly uid?: string;
-  readonly groups?: readonly string[];
-  readonly extra?: Readonly<Record<string, readonly string[]>>;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, readonly string[]>>;
 }
 
+/** `status` of a TokenReview, as the API server gave it. */
 export interface TokenReviewStatus {
-  readonly authenticated: boolean;
-  readonly user?: UserInfo;
-  /** Those of the asked audiences for which the token is valid. */
-  readonly audiences: readonly string[];
+  readonly authenticated?: boolean;
   readonly error?: string;
+  /** Those of the asked audiences for which the token is valid. */
+  readonly audiences?: readonly string[];
+  readonly user?: {
+    readonly username?: string;
+    readonly uid?: string;
+    readonly groups?: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
 }
 
 export interface ResourceAttributes {
   readonly verb: string;
+  /** '' is the core group. */
   readonly group: string;
+  readonly version?: string;
   readonly resource: string;
   readonly subresource?: string;
   readonly namespace?: string;
@@ -58,24 +66,11 @@ export function createReviews(client: Pick<KubeClient, 'request'>): Reviews {
     return review.status ?? {};
   };
   return {
-    async reviewToken(token, audiences, signal) {
-      const status = await ask(
-        '/apis/authentication.k8s.io/v1/tokenreviews',
-        'TokenReview',
-        { token, audiences },
-        signal,
-      );
-      return {
-        authenticated: status['authenticated'] === true,
-        audiences: (status['audiences'] as readonly string[] | undefined) ?? [],
-        ...(status['user'] ? { user: status['user'] as UserInfo } : {}),
-        ...(typeof status['error'] === 'string' ? { error: status['error'] } : {}),
-      };
-    },
-    async authorize(user, resourceAttributes, signal) {
-      const { username, uid, groups, extra } = user;
+    reviewToken: (token, audiences, signal) =>
+      ask('/apis/authentication.k8s.io/v1/tokenreviews', 'TokenReview', { token, audiences }, signal),
+    async authorize({ name, uid, groups, extra }, resourceAttributes, signal) {
       // Some platforms narrow a token's rights through `extra`: a review without it would say yes too often.
-      const spec = { user: username, uid, groups, extra, resourceAttributes };
+      const spec = { user: name, uid, groups, extra, resourceAttributes };
       const status = await ask(
         '/apis/authorization.k8s.io/v1/subjectaccessreviews',
         'SubjectAccessReview',

@@ -1,7 +1,6 @@
 import type { DebugSession } from '../api/debug-session.ts';
 import { apiVersion, plural } from '../api/names.ts';
 import { parseDebugSession } from '../api/parse.ts';
-import { CrashcartError, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { KubeClient } from './client.ts';
 import { resourcePath } from './paths.ts';
@@ -15,16 +14,15 @@ export interface SessionCache {
   values(): Iterable<DebugSession>;
   onChange(listener: (change: Change<DebugSession>) => void): () => void;
   /**
-   * The session as soon as it exists and `predicate` holds. Rejects with `Timeout`; with the signal's reason when it is aborted.
-   * It waits for an object that is not there yet, too: a client may attach while its create is still under way.
+   * The session as soon as it exists and `predicate` holds; undefined when that did not happen within `timeoutMs`, or when it was
+   * deleted meanwhile. Never rejects. It waits for an object that is not there yet, too: a client may attach while its create is under way.
    */
   waitFor(
     namespace: string,
     name: string,
     predicate: (session: DebugSession) => boolean,
     timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<DebugSession>;
+  ): Promise<DebugSession | undefined>;
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -44,8 +42,8 @@ export function createSessionCache(client: KubeClient, log: Logger): SessionCach
     byUid: (uid) => reflector.get(keys.get(uid) ?? ''),
     values: () => reflector.values(),
     onChange: (listener) => reflector.onChange(listener),
-    waitFor: (namespace, name, predicate, timeoutMs, signal) =>
-      waitFor(reflector, sessionKey(namespace, name), predicate, timeoutMs, signal),
+    waitFor: (namespace, name, predicate, timeoutMs) =>
+      waitFor(reflector, sessionKey(namespace, name), predicate, timeoutMs),
     run: (signal) => reflector.run(signal),
   };
 }
@@ -55,26 +53,20 @@ async function waitFor(
   key: string,
   predicate: (session: DebugSession) => boolean,
   timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<DebugSession> {
-  signal?.throwIfAborted();
+): Promise<DebugSession | undefined> {
   const now = reflector.get(key);
   if (now && predicate(now)) return now;
-  const { promise, resolve, reject } = Promise.withResolvers<DebugSession>();
+  const { promise, resolve } = Promise.withResolvers<DebugSession | undefined>();
   const stopListening = reflector.onChange((change) => {
-    if (change.type === 'set' && change.key === key && predicate(change.object)) resolve(change.object);
+    if (change.key !== key) return;
+    if (change.type === 'deleted') resolve(undefined);
+    else if (predicate(change.object)) resolve(change.object);
   });
-  const timer = setTimeout(() => {
-    const state = reflector.get(key) ? 'did not get there' : 'does not exist';
-    reject(new CrashcartError(reasons.Timeout, `DebugSession ${key} ${state} within ${timeoutMs} ms`));
-  }, timeoutMs);
-  const onAbort = (): void => reject(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = setTimeout(() => resolve(undefined), timeoutMs);
   try {
     return await promise;
   } finally {
     stopListening();
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
   }
 }
