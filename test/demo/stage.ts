@@ -1,4 +1,5 @@
-import { up } from '../cluster/cluster.ts';
+import { CrashcartError, reasons } from '../../src/base/errors.ts';
+import { type Cluster, open, up } from '../cluster/cluster.ts';
 import { builtImages, type Target } from '../support/install.ts';
 import { run } from '../support/run.ts';
 
@@ -7,17 +8,45 @@ export interface Stage extends Target {
   readonly goodbye: string;
 }
 
-/** The two-node cluster of this machine; one that already runs is used as it is. */
+const name = 'crashcart';
+
+/** The two-node cluster of this machine; one that already runs gets this checkout's images and is used as it is. */
 export async function testCluster(step: (text: string) => void): Promise<Stage> {
   step('A two-node Kubernetes on this machine');
-  const images = await builtImages();
-  const cluster = await up({ name: 'crashcart', images: [images.crashcart.tar, images.toolbox.tar] });
+  const built = await builtImages();
+  const images = [built.crashcart.tar, built.toolbox.tar];
+  const cluster = runningCluster() ?? (await bringUp(images));
+  // Importing what is there already takes no time worth a question.
+  for (const image of images) await cluster.importImage(image);
   return {
     kubeconfig: cluster.kubeconfig,
     kubectl: cluster.bin('kubectl'),
     helm: cluster.bin('helm'),
     goodbye: '  make cluster-down                              remove the cluster, whole',
   };
+}
+
+function runningCluster(): Cluster | undefined {
+  try {
+    return open(name);
+  } catch (error) {
+    if (error instanceof CrashcartError && error.reason === reasons.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Ctrl-C while it is being built takes all of it down again. */
+async function bringUp(images: readonly string[]): Promise<Cluster> {
+  const interruption = new AbortController();
+  const abort = (): void =>
+    interruption.abort(new CrashcartError(reasons.Killed, 'Interrupted; the cluster was taken down again'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, abort);
+  try {
+    const report = (line: string): void => void process.stdout.write(`    ${line}\n`);
+    return await up({ name, images, report, signal: interruption.signal });
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, abort);
+  }
 }
 
 /** The cluster of the person who set KUBECONFIG, with the person's own kubectl and helm. */
