@@ -37,11 +37,15 @@ function connect({ server, tokenFile }) {
   return async function call(method, path, body, contentType = 'application/json') {
     const deadline = Date.now() + callDeadlineMs;
     for (;;) {
-      const answer = await attempt(method, path, body, contentType).catch((cause) => ({ status: 0, text: String(cause.cause ?? cause) }));
+      const answer = await attempt(method, path, body, contentType).catch((cause) => ({
+        status: 0,
+        text: String(cause.cause ?? cause),
+      }));
       if (answer.status === 404) return undefined;
       if (answer.status >= 200 && answer.status < 300) return JSON.parse(answer.text);
       const passing = answer.status === 0 || answer.status === 429 || answer.status >= 500;
-      if (!passing || Date.now() > deadline) throw new Error(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
+      if (!passing || Date.now() > deadline)
+        throw new Error(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
       await sleep(pollMs);
     }
   };
@@ -64,7 +68,10 @@ async function listSessions(call) {
   const sessions = [];
   let next = '';
   do {
-    const page = await call('GET', `/apis/crashcart.dev/v1alpha1/debugsessions?limit=500&continue=${encodeURIComponent(next)}`);
+    const page = await call(
+      'GET',
+      `/apis/crashcart.dev/v1alpha1/debugsessions?limit=500&continue=${encodeURIComponent(next)}`,
+    );
     sessions.push(...(page?.items ?? []).map((item) => item.metadata));
     next = page?.metadata?.continue ?? '';
   } while (next !== '');
@@ -75,12 +82,15 @@ async function endSessions(call, timeoutMs) {
   let left = [];
   const ended = await until(timeoutMs, async () => {
     left = await listSessions(call);
-    for (const session of left.filter((one) => one.deletionTimestamp === undefined)) await call('DELETE', sessionPath(session));
+    for (const session of left.filter((one) => one.deletionTimestamp === undefined))
+      await call('DELETE', sessionPath(session));
     return left.length === 0;
   });
   if (ended) return;
   for (const session of left) {
-    say(`${session.namespace}/${session.name} has not ended within ${timeoutMs / 1000} s: let go, something of it may be left on its node`);
+    say(
+      `${session.namespace}/${session.name} has not ended within ${timeoutMs / 1000} s: let go, something of it may be left on its node`,
+    );
     const finalizers = (session.finalizers ?? []).filter((one) => one !== finalizer);
     await call('PATCH', sessionPath(session), { metadata: { finalizers } }, 'application/merge-patch+json');
   }
@@ -107,7 +117,10 @@ async function main({ server, tokenFile, namespace, timeoutMs, keepDefinition })
   say('ending all sessions');
   if (!keepDefinition) await call('DELETE', definition);
   await endSessions(call, timeoutMs);
-  if (!keepDefinition && !(await until(definitionDeadlineMs, async () => (await call('GET', definition)) === undefined))) {
+  if (
+    !keepDefinition &&
+    !(await until(definitionDeadlineMs, async () => (await call('GET', definition)) === undefined))
+  ) {
     say('the definition of DebugSession is still being deleted: kubectl get debugsessions -A shows what holds it');
   }
 
