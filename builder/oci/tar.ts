@@ -4,7 +4,8 @@ import { Readable } from 'node:stream';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 
 /**
- * One thing in an archive. `path` is relative, without a leading slash; parent directories need no entry of their own.
+ * One thing in an archive. `path` is relative, without a leading slash; parent directories need no entry of their own,
+ * and `.` is the root itself.
  * The mode is never taken from the disk: a builder's umask must not reach the image.
  */
 export type TarEntry =
@@ -38,8 +39,7 @@ function complete(entries: readonly TarEntry[]): TarEntry[] {
   const byPath = new Map<string, TarEntry>();
   for (const entry of entries) {
     if (byPath.has(entry.path)) throw invalid(`${entry.path} is in the archive twice`);
-    if (entry.path.startsWith('/') || entry.path.split('/').some((part) => part === '' || part === '..'))
-      throw invalid(`${entry.path} is not a plain relative path`);
+    if (!isPlain(entry.path)) throw invalid(`${entry.path} is not a plain relative path`);
     byPath.set(entry.path, entry);
   }
   for (const { path } of entries) {
@@ -50,6 +50,9 @@ function complete(entries: readonly TarEntry[]): TarEntry[] {
   }
   return [...byPath.values()].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
 }
+
+const isPlain = (path: string) =>
+  path === '.' || path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 
 async function sizeOf(entry: TarEntry): Promise<number> {
   if (entry.type !== 'file') return 0;

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { TarEntry } from '../oci/tar.ts';
+import { type RunOptions, run } from '../process.ts';
+import { cacheDirectory } from './cache.ts';
+import { groupFiles } from './group-files.ts';
+import { layoutOf } from './layout.ts';
+import { type Lock, packagesOf } from './lock.ts';
+
+/** Runs a program of the lock's `host` packages, e.g. `usr/bin/mkfs.erofs`. */
+export type HostTool = (program: string, args: readonly string[], options?: RunOptions) => Promise<Buffer>;
+
+/**
+ * The tools of the lock's `host` group, unpacked in the cache and started by their own dynamic loader: nothing is
+ * installed, and the same mkfs and strip of the same version run on every machine, so what they write is the same.
+ */
+export async function hostTools(lock: Lock, environment: NodeJS.ProcessEnv): Promise<HostTool> {
+  const digests = packagesOf(lock, 'host').map(({ sha256 }) => sha256);
+  const key = createHash('sha256').update(digests.join()).digest('hex').slice(0, 16);
+  const root = join(cacheDirectory(environment), 'tools', key);
+  if (!existsSync(root)) await unpackInto(root, await groupFiles(lock, 'host', environment));
+  const { loader, libraries } = layoutOf(lock.architecture);
+  return (program, args, options) =>
+    run(
+      join(root, libraries, loader),
+      ['--library-path', join(root, libraries), join(root, program), ...args],
+      options,
+    );
+}
+
+async function unpackInto(root: string, files: ReadonlyMap<string, TarEntry>): Promise<void> {
+  await mkdir(dirname(root), { recursive: true });
+  const scratch = await mkdtemp(`${root}.`);
+  try {
+    for (const entry of files.values()) await place(scratch, entry);
+    await rename(scratch, root);
+  } catch (cause) {
+    await rm(scratch, { recursive: true, force: true });
+    // Another build may have been faster; its tools are the same.
+    if (!existsSync(root)) throw cause;
+  }
+}
+
+async function place(root: string, entry: TarEntry): Promise<void> {
+  const path = join(root, entry.path);
+  if (!/^usr\/(s?bin|lib)\//.test(entry.path) || entry.type === 'directory') return;
+  await mkdir(dirname(path), { recursive: true });
+  if (entry.type === 'symlink') await symlink(entry.target, path);
+  else if ('content' in entry) await writeFile(path, entry.content, { mode: entry.mode ?? 0o644 });
+}
