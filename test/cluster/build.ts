@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheDirectory } from '../../builder/debian/cache.ts';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { run } from './command.ts';
 import { buildArguments, type GoModule, modules } from './modules.ts';
@@ -10,11 +10,7 @@ import { buildArguments, type GoModule, modules } from './modules.ts';
 const sources = join(import.meta.dirname, 'modules');
 
 /** Where binaries and test images are kept between clones. */
-export function cacheDirectory(): string {
-  const base =
-    process.env['CRASHCART_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'crashcart');
-  return join(base, 'cluster');
-}
+export const clusterCache = (): string => join(cacheDirectory(process.env), 'cluster');
 
 /** Directory of every module's binaries, by module name. */
 export type Binaries = ReadonlyMap<string, string>;
@@ -49,10 +45,11 @@ function key(module: GoModule, goVersion: string): string {
 
 /** Builds what the cache does not have yet. `report` gets one line at a time, for a person. */
 export async function build(report: (line: string) => void, signal?: AbortSignal): Promise<Binaries> {
-  const goVersion = (await run('go', ['env', 'GOVERSION'])).trim();
   const built = new Map<string, string>();
   for (const module of modules) {
-    const directory = join(cacheDirectory(), `${module.name}-${key(module, goVersion)}`);
+    // Asked in the module's directory: an older Go fetches the toolchain that go.mod wants and answers for that.
+    const goVersion = (await run('go', ['env', 'GOVERSION'], { cwd: join(sources, module.name) })).trim();
+    const directory = join(clusterCache(), `${module.name}-${key(module, goVersion)}`);
     await once(directory, (temporary) => compile(module, temporary, report, signal));
     built.set(module.name, directory);
   }
@@ -78,7 +75,7 @@ async function compile(
 }
 
 function go(module: GoModule, output: string, signal?: AbortSignal): Promise<void> {
-  const env = { ...process.env, CGO_ENABLED: module.cgo ? '1' : '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'local' };
+  const env = { ...process.env, CGO_ENABLED: module.cgo ? '1' : '0', GOFLAGS: '-buildvcs=false' };
   const cwd = join(sources, module.name);
   return new Promise((resolve, reject) => {
     const child = spawn('go', buildArguments(module, output), {

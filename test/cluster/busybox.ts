@@ -1,17 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { run } from './command.ts';
+import { fetchPackages } from '../../builder/debian/cache.ts';
+import { unpackDeb } from '../../builder/debian/deb.ts';
+import { hostArchitecture, readLock } from '../../builder/debian/lock.ts';
+import { CrashcartError, reasons } from '../../src/base/errors.ts';
 
-/** The program of Debian's busybox-static. The package itself is not installed: it conflicts with `busybox`. */
-export async function busyboxStatic(): Promise<Buffer> {
-  const scratch = mkdtempSync(join(tmpdir(), 'crashcart-busybox-'));
-  try {
-    await run('apt-get', ['-o', 'APT::Sandbox::User=root', 'download', 'busybox-static'], { cwd: scratch });
-    const [archive] = readdirSync(scratch);
-    await run('dpkg-deb', ['--extract', join(scratch, archive ?? ''), join(scratch, 'root')]);
-    return readFileSync(join(scratch, 'root/bin/busybox'));
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+/** Debian's static busybox, the version that the toolbox's lock pins. */
+export async function busyboxStatic(): Promise<Uint8Array> {
+  const locked = readLock(hostArchitecture()).packages.filter((each) => each.name === 'busybox-static');
+  for (const [name, deb] of await fetchPackages(locked, process.env)) {
+    for (const entry of await unpackDeb(name, deb)) {
+      if (entry.type === 'file' && 'content' in entry && /^(usr\/)?bin\/busybox$/.test(entry.path)) {
+        return Buffer.from(entry.content);
+      }
+    }
   }
+  throw new CrashcartError(reasons.NotFound, 'The lock of the builder has no busybox-static any more: pin it again.');
 }

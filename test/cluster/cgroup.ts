@@ -12,13 +12,13 @@ export function hierarchies(mounts = readFileSync('/proc/mounts', 'utf8')): stri
 }
 
 /**
- * Makes the cgroup and a leaf `system` in it, where the node's own programs live as under systemd. Returns the
- * `cgroup.procs` files that a process joins the leaf by.
+ * Makes the cgroup `path`, with all above it, and a leaf `system` in it, where the node's own programs live as under
+ * systemd. Returns the `cgroup.procs` files that a process joins the leaf by.
  */
-export function createCgroup(name: string): string[] {
+export function createCgroup(path: string): string[] {
   return hierarchies().map((hierarchy) => {
     let at = hierarchy;
-    for (const part of [name, 'system']) {
+    for (const part of [...path.split('/'), 'system']) {
       enableControllers(at);
       const below = join(at, part);
       mkdirSync(below, { recursive: true });
@@ -48,13 +48,11 @@ function enableControllers(directory: string): void {
   }
 }
 
-/** Top-level cgroups whose name begins with `prefix`, as absolute directories, in every hierarchy. */
+/** The cluster's own cgroup in every hierarchy that has it, as absolute directories. */
 export function findCgroups(prefix: string): string[] {
-  return hierarchies().flatMap((hierarchy) =>
-    readdirSync(hierarchy, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && entry.name.startsWith(`${prefix}-`))
-      .map((entry) => join(hierarchy, entry.name)),
-  );
+  return hierarchies()
+    .map((hierarchy) => join(hierarchy, prefix))
+    .filter((directory) => existsSync(directory));
 }
 
 /** The cgroup and everything below it, deepest first. */
@@ -67,7 +65,7 @@ export function cgroupTree(directory: string): string[] {
   }
 }
 
-/** Pids of all processes in the cgroups that begin with `prefix`. */
+/** Pids of all processes in the cluster's cgroups. */
 export function cgroupProcesses(prefix: string): number[] {
   const pids = findCgroups(prefix)
     .flatMap(cgroupTree)

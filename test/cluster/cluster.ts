@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { type ApiServer, connectApiServer } from './api-server.ts';
-import { build, cacheDirectory } from './build.ts';
+import { build, clusterCache } from './build.ts';
 import { createCgroup } from './cgroup.ts';
 import { until } from './command.ts';
 import { binaryIn, type Cluster, clusterOf, importInto, linkTools, pathWith } from './handle.ts';
@@ -113,7 +113,7 @@ function planNodes(naming: Naming, directory: string, block: number, count: numb
       routes: others.map((other) => `${other.pods}=${other.ip}`),
       directory: join(directory, 'nodes', name),
       log: join(directory, 'log', name),
-      keep: [directory, cacheDirectory()],
+      keep: [directory, clusterCache()],
     };
   });
 }
@@ -186,7 +186,7 @@ async function startNodes(construction: Construction, said: (line: string) => vo
     writeState(state);
   };
   const log = join(directory, 'log', 'switch.log');
-  const switchPid = startInCgroup(createCgroup(`${naming.prefix}-0`), ['unshare', '--net', 'sleep', 'infinity'], {
+  const switchPid = startInCgroup(createCgroup(`${naming.prefix}/switch`), ['unshare', '--net', 'sleep', 'infinity'], {
     log,
   });
   record({ holders: [identify(switchPid)] });

@@ -1,7 +1,8 @@
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { CrashcartError, describe, reasons } from '../../src/base/errors.ts';
+import { builtImages, installCrashcart } from '../support/install.ts';
 import { build } from './build.ts';
-import { down, leftovers, open, up } from './cluster.ts';
+import { type Cluster, down, leftovers, open, up } from './cluster.ts';
 import { runInForeground } from './command.ts';
 import { pathWith } from './handle.ts';
 import { defaultName } from './naming.ts';
@@ -15,6 +16,7 @@ const usage = `Usage: node test/cluster/main.ts VERB
   down   [--name N]
   run    [--name N] [--nodes 2] [--images …] -- COMMAND …
                                              bring up, run with KUBECONFIG set, take down whatever happens
+  install [--name N]                         install, or upgrade to, this checkout's chart and images
   images [--name N] FILE.tar …               import archives into every node
   on     NODE [--name N] -- COMMAND …        run inside a node
   leftovers [--name N]                       list what is left of a cluster on this machine`;
@@ -60,18 +62,48 @@ function interruption(): AbortController {
   return controller;
 }
 
-async function bringUp({ name, nodes, images }: Arguments): Promise<number> {
-  const { signal } = interruption();
-  const cluster = await up({ name, nodes, images, report: say, signal });
+async function bringUp(args: Arguments): Promise<number> {
+  const cluster = (await reuse(args)) ?? (await start(args));
   say(`\n  export KUBECONFIG=${cluster.kubeconfig}\n  build/bin/kubectl get nodes\n`);
   return 0;
 }
 
-async function runCommand({ name, nodes, images, command }: Arguments): Promise<number> {
+const start = ({ name, nodes, images }: Arguments): Promise<Cluster> =>
+  up({ name, nodes, images, report: say, signal: interruption().signal });
+
+function running(name: string): Cluster | undefined {
+  try {
+    return open(name);
+  } catch (error) {
+    if (error instanceof CrashcartError && error.reason === reasons.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** The cluster, if it runs already, is whole and was made from the same programs; with the images that were asked for. */
+async function reuse({ name, nodes, images }: Arguments): Promise<Cluster | undefined> {
+  const cluster = running(name);
+  if (!cluster || cluster.nodes.length !== nodes) return undefined;
+  if (!isDeepStrictEqual(readState(name)?.binaries, Object.fromEntries(await build(say)))) return undefined;
+  const ready = await cluster.kubectl(['wait', '--for=condition=Ready', 'node', '--all', '--timeout=5s']).then(
+    () => true,
+    () => false,
+  );
+  if (!ready) return undefined;
+  for (const image of images) await cluster.importImage(image);
+  say(`'${name}' runs already`);
+  return cluster;
+}
+
+async function runCommand(args: Arguments): Promise<number> {
+  const { name, command } = args;
   const [program, ...rest] = command;
   if (!program) throw new CrashcartError(reasons.Invalid, 'Nothing to run: say the command after --.');
-  const { signal } = interruption();
-  const cluster = await up({ name, nodes, images, report: say, signal });
+  if (running(name)) {
+    const message = `'${name}' runs already and would be taken down afterwards: take another --name.`;
+    throw new CrashcartError(reasons.Invalid, message);
+  }
+  const cluster = await start(args);
   try {
     const path = pathWith(readState(name)?.binaries ?? {});
     return await runInForeground(program, rest, {
@@ -80,6 +112,13 @@ async function runCommand({ name, nodes, images, command }: Arguments): Promise<
   } finally {
     await down(name);
   }
+}
+
+async function install(cluster: Cluster): Promise<void> {
+  const { crashcart, toolbox } = await builtImages();
+  for (const { tar } of [crashcart, toolbox]) await cluster.importImage(tar);
+  const tools = { helm: cluster.bin('helm'), kubectl: cluster.bin('kubectl') };
+  await installCrashcart({ ...tools, kubeconfig: cluster.kubeconfig, log: console.log });
 }
 
 const verbs: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
@@ -94,6 +133,10 @@ const verbs: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
     return 0;
   },
   run: runCommand,
+  install: async ({ name }) => {
+    await install(open(name));
+    return 0;
+  },
   images: async ({ name, operands }) => {
     const cluster = open(name);
     for (const tar of operands) await cluster.importImage(tar);

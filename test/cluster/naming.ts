@@ -12,8 +12,8 @@ export const maxNodes = 9;
 export interface Naming {
   readonly name: string;
   /**
-   * `cc-` and eight hex digits: the host's link to the cluster is called so and every cgroup begins with it, so that a
-   * sweep needs to know nothing else.
+   * `cc-` and eight hex digits: the host's link to the cluster is called so, and so is the cgroup that holds all of it,
+   * so that a sweep needs to know nothing else.
    */
   readonly prefix: string;
   /** Below the repository: state, logs, kubeconfig. */
@@ -26,9 +26,9 @@ export interface NodeNaming {
   /** `NAME-1`, also its host name. */
   readonly name: string;
   readonly index: number;
-  /** Its port at the switch. */
+  /** Its port at the switch, which has a network namespace of its own. */
   readonly port: string;
-  /** Top-level cgroup of the node, in every hierarchy. */
+  /** Path of the node's cgroup in every hierarchy: `PREFIX/NAME-1`. */
   readonly cgroup: string;
 }
 
@@ -60,8 +60,8 @@ export function deriveNaming(name: string): Naming {
 }
 
 export function deriveNode(naming: Naming, index: number): NodeNaming {
-  const unique = `${naming.prefix}-${index}`;
-  return { name: `${naming.name}-${index}`, index, port: unique, cgroup: unique };
+  const name = `${naming.name}-${index}`;
+  return { name, index, port: `port${index}`, cgroup: `${naming.prefix}/${name}` };
 }
 
 /** Addresses of one of the 512 blocks. Services are 10.96.0.0/16 in every cluster: they exist inside its nodes only. */

@@ -15,12 +15,14 @@ test('everything that is missing stands in one message with one apt-get command'
 });
 
 test.each([
-  ['go1.26.8', true],
-  ['go1.27rc1', true],
-  ['go2.0', true],
-  ['go1.25.9', false],
-  ['devel', false],
-  [undefined, false],
-])('go version %s is new enough: %s', (version, expected) => {
-  expect(isGoNewEnough(version)).toBe(expected);
+  ['go1.26.8', 'local', true],
+  ['go1.27rc1', 'local', true],
+  ['go2.0', 'local', true],
+  ['go1.25.9', 'local', false],
+  ['go1.25.9', 'auto', true],
+  ['go1.19.8', undefined, false],
+  ['devel', 'auto', false],
+  [undefined, undefined, false],
+])('go version %s with GOTOOLCHAIN=%s is new enough: %s', (version, toolchain, expected) => {
+  expect(isGoNewEnough(version, toolchain)).toBe(expected);
 });

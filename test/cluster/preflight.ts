@@ -32,7 +32,9 @@ const programs: Readonly<Record<string, DebianPackage>> = {
   bash: 'bash',
 };
 
-const minimumGo = [1, 26] as const;
+/** The Go that the modules want, and the first that fetches it by itself unless GOTOOLCHAIN=local forbids it. */
+const wantedGo = 26;
+const fetchingGo = 21;
 
 export interface Finding {
   readonly what: string;
@@ -66,11 +68,11 @@ function answer(program: string, args: readonly string[]): string | undefined {
   }
 }
 
-/** Whether `go env GOVERSION` says a version that is new enough: `go1.26.8`. */
-export function isGoNewEnough(version: string | undefined): boolean {
+/** `version` is what `go env GOVERSION` says, `go1.26.8`; `toolchain` is what it says of GOTOOLCHAIN. */
+export function isGoNewEnough(version: string | undefined, toolchain: string | undefined): boolean {
   const [, major, minor] = /^go(\d+)\.(\d+)/.exec(version ?? '') ?? [];
   if (major === undefined || minor === undefined) return false;
-  return Number(major) > minimumGo[0] || (Number(major) === minimumGo[0] && Number(minor) >= minimumGo[1]);
+  return Number(major) > 1 || Number(minor) >= (toolchain === 'local' ? wantedGo : fetchingGo);
 }
 
 function systemFindings(): Finding[] {
@@ -78,10 +80,10 @@ function systemFindings(): Finding[] {
   if (process.platform !== 'linux') found.push({ what: 'Linux', otherwise: 'run this on a Linux machine or in a VM' });
   if (process.getuid?.() !== 0) found.push({ what: 'root', otherwise: 'run the same command as root (sudo)' });
   const go = answer('go', ['env', 'GOVERSION']);
-  if (!isGoNewEnough(go)) {
+  if (!isGoNewEnough(go, answer('go', ['env', 'GOTOOLCHAIN']))) {
     const have = go ? ` (this one is ${go})` : '';
     found.push({
-      what: `Go ≥ ${minimumGo.join('.')}${have}`,
+      what: `Go ≥ 1.${wantedGo}${have}`,
       otherwise: 'install it as https://go.dev/doc/install says',
     });
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TarEntry, writeImage } from '../../builder/oci/archive.ts';
-import { cacheDirectory, once } from './build.ts';
+import { clusterCache, once } from './build.ts';
 import { busyboxStatic } from './busybox.ts';
 import { run } from './command.ts';
 
@@ -58,7 +58,7 @@ export async function buildTestImages(): Promise<Readonly<Record<keyof typeof te
   );
   const hash = createHash('sha256');
   for (const source of sources) hash.update(readFileSync(source));
-  const directory = join(cacheDirectory(), `images-${hash.digest('hex').slice(0, 16)}`);
+  const directory = join(clusterCache(), `images-${hash.digest('hex').slice(0, 16)}`);
   await once(directory, async (temporary) => {
     const compiled = join(temporary, 'programs');
     mkdirSync(compiled);
