@@ -3,12 +3,13 @@ import { CrashcartError, reasons } from '../base/errors.ts';
 
 /**
  * The whole body as parsed JSON; undefined for an empty one.
- * @throws CrashcartError Invalid when it is longer than `maxBytes` or no JSON; the stream is destroyed in the first case.
+ * @throws CrashcartError Invalid when it is longer than `maxBytes` or no JSON; the stream is left to the caller.
  */
 export async function readJson(source: Readable, maxBytes: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  // The stream must survive a body that is too long: it carries the refusal.
+  for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > maxBytes) throw new CrashcartError(reasons.Invalid, `a body is longer than ${maxBytes} bytes`);
     chunks.push(chunk);

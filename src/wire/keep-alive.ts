@@ -12,6 +12,8 @@ export interface Peer {
   ping(onPong: () => void): void;
   /** Called once, when nothing was heard for `deadAfterMs`. */
   dead(): void;
+  /** Asked at every ping, in place of `deadAfterMs`: a peer may have a good reason to be silent for longer. */
+  patienceMs?(): number;
 }
 
 /**
@@ -22,7 +24,7 @@ export function keepAlive(peer: Peer, options: KeepAliveOptions = {}): () => voi
   const { everyMs = 10_000, deadAfterMs = 30_000 } = options;
   let heardAt = performance.now();
   const timer = setInterval(() => {
-    if (performance.now() - heardAt > deadAfterMs) {
+    if (performance.now() - heardAt > (peer.patienceMs?.() ?? deadAfterMs)) {
       clearInterval(timer);
       peer.dead();
       return;

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DebugSession, isTerminal } from '../api/debug-session.ts';
+import { CrashcartError, isReason, reasons } from '../base/errors.ts';
+import type { AgentLink } from './agent-link.ts';
+import type { Agents } from './agents.ts';
+import type { AttachTarget } from './attach-request.ts';
+import { type AuthorizeDependencies, attachAttributes, execAttributes, requireRight } from './authorize.ts';
+import type { SessionCache, UserInfo } from './kubernetes.ts';
+
+export interface AdmitDependencies extends AuthorizeDependencies {
+  readonly sessions: SessionCache;
+  readonly agents: Agents;
+}
+
+/** The plugin attaches right after its create: the watch of this replica may be a moment behind. */
+const appearMs = 2_000;
+/** For the controller to find the pod and its node. */
+const nodeMs = 30_000;
+/** An agent that lost its connection comes back within its backoff. */
+const agentMs = 5_000;
+
+/**
+ * All that must hold before the agent is asked: both rights and a node. The reviews run while the session is waited for.
+ * @throws CrashcartError with what is missing
+ */
+export async function admit(user: UserInfo, target: AttachTarget, deps: AdmitDependencies): Promise<DebugSession> {
+  const { namespace, name } = target;
+  const mayAttach = requireRight(user, attachAttributes(namespace, name), deps);
+  const appeared = appear(target, deps.sessions);
+  const mayExec = appeared.then((session) => requireRight(user, execAttributes(session), deps));
+  const placed = appeared.then((session) => place(session, deps.sessions));
+  // Each is waited for by name: whoever lacks the right to attach learns of nothing else.
+  const others = Promise.allSettled([mayExec, placed]);
+  await mayAttach;
+  await mayExec;
+  await others;
+  return placed;
+}
+
+/** Both rights once more, for a session that is attached. @throws CrashcartError */
+export async function admitAgain(user: UserInfo, session: DebugSession, deps: AuthorizeDependencies): Promise<void> {
+  const { namespace, name } = session.metadata;
+  await Promise.all([
+    requireRight(user, attachAttributes(namespace, name), deps),
+    requireRight(user, execAttributes(session), deps),
+  ]);
+}
+
+async function appear({ namespace, name }: AttachTarget, sessions: SessionCache): Promise<DebugSession> {
+  const session = sessions.get(namespace, name) ?? (await sessions.waitFor(namespace, name, () => true, appearMs));
+  if (session) return session;
+  throw new CrashcartError(
+    reasons.NotFound,
+    `there is no DebugSession ${name} in namespace ${namespace}: kubectl crashcart ls -n ${namespace} shows those that there are`,
+  );
+}
+
+const isPlaced = (session: DebugSession): boolean =>
+  session.status?.nodeName !== undefined || isTerminal(session.status?.phase);
+
+async function place(session: DebugSession, sessions: SessionCache): Promise<DebugSession> {
+  const { namespace, name } = session.metadata;
+  const placed = isPlaced(session) ? session : await sessions.waitFor(namespace, name, isPlaced, nodeMs);
+  if (placed) return refuseFailed(placed);
+  if (sessions.get(namespace, name) === undefined) {
+    throw new CrashcartError(reasons.Deleted, `the DebugSession ${name} was deleted before it started`);
+  }
+  throw new CrashcartError(
+    reasons.Timeout,
+    `no node was found for ${name} within ${nodeMs / 1_000} s: kubectl describe debugsession ${name} -n ${namespace} says what it waits for`,
+  );
+}
+
+/** A session that never ran has nothing to attach to; one that ended may still be replayed by its agent. */
+function refuseFailed(session: DebugSession): DebugSession {
+  const { status, metadata } = session;
+  if (status?.phase !== 'Failed') return session;
+  const ready = status.conditions?.find(({ type }) => type === 'Ready');
+  throw new CrashcartError(
+    isReason(ready?.reason) ? ready.reason : reasons.SessionEnded,
+    ready?.message || `the session ${metadata.name} failed`,
+  );
+}
+
+/** How a session that is over ended, for those who come too late. */
+export function endedError({ metadata, status }: DebugSession): CrashcartError {
+  const exit = status?.exit;
+  const how = exit ? ` with exit code ${exit.code} (${exit.reason}) at ${exit.at}` : '';
+  return new CrashcartError(reasons.SessionEnded, `the session ${metadata.name} has ended${how}: start another one`);
+}
+
+/** @throws CrashcartError NoAgent when the node's agent does not connect to this replica in time */
+export async function linkOf(node: string, agents: Agents, signal: AbortSignal): Promise<AgentLink> {
+  const there = agents.get(node);
+  if (there) return there;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = agents.onChange((change) => {
+    if (change.type === 'connected' && change.node === node) resolve();
+  });
+  const timer = new AbortController();
+  await Promise.race([promise, sleep(agentMs, undefined, { signal: AbortSignal.any([signal, timer.signal]) })]).catch(
+    () => undefined,
+  );
+  stop();
+  timer.abort();
+  const link = agents.get(node);
+  if (link) return link;
+  throw new CrashcartError(
+    reasons.NoAgent,
+    `the crashcart agent of node ${node} is not connected: look at the pod of DaemonSet crashcart-agent on that node`,
+  );
+}

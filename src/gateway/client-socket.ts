@@ -1,0 +1,129 @@
+import type { Duplex } from 'node:stream';
+import type { RawData, WebSocket } from 'ws';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import { channels, encodeMessage, type Message } from '../wire/channel.ts';
+import { encodeFrame, slices } from '../wire/frames.ts';
+import { type KeepAliveOptions, keepAlive } from '../wire/keep-alive.ts';
+import type { FrameSink } from '../wire/pump.ts';
+
+/** Over this the agent's stream is paused, and so the command; under half of it, it goes on. */
+const highWaterBytes = 1024 * 1024;
+const lowWaterBytes = highWaterBytes / 2;
+/** Node's own mark for a stream is 16 KiB, less than a frame: it would send one frame a round. */
+const inputHighWaterBytes = 256 * 1024;
+/**
+ * A client that does not read (`… | less`, Ctrl-S) cannot answer a ping either, since pings queue behind the output. One
+ * that owes us reading gets this long; one that has read everything, 30 s.
+ */
+const slowReaderMs = 10 * 60_000;
+
+/** Output of the session: a sink for the pump that is full while the client does not read. */
+export class ClientSink implements FrameSink {
+  readonly #socket: WebSocket;
+  readonly #onSent = (): void => this.#sent();
+  #drained: (() => void) | undefined;
+  #full = false;
+  /** How many messages were handed to the socket. */
+  count = 0;
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+  }
+
+  write({ channel, payload }: Message): boolean {
+    if (this.#socket.bufferedAmount >= highWaterBytes) {
+      this.#full = true;
+      return false;
+    }
+    this.count += 1;
+    this.#socket.send(encodeMessage(channel, payload), this.#onSent);
+    return true;
+  }
+
+  onDrain(listener: () => void): void {
+    this.#drained = listener;
+  }
+
+  /** Resolves when all that was written has left the process, or the socket has closed. */
+  flushed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.once('close', () => resolve());
+      // A ping travels behind everything that was sent before it.
+      this.#socket.ping(String(this.count), undefined, () => resolve());
+    });
+  }
+
+  #sent(): void {
+    if (!this.#full || this.#socket.bufferedAmount > lowWaterBytes) return;
+    this.#full = false;
+    this.#drained?.();
+  }
+}
+
+export interface InputListeners {
+  readonly onInvalid: (error: CrashcartError) => void;
+  readonly onBytes: (count: number) => void;
+}
+
+/**
+ * Input of the session: the client's messages as frames, pausing the client while the stream is full. `onInvalid` is called for what a
+ * client may not send; nothing is forwarded after it.
+ */
+export function forwardInput(socket: WebSocket, stream: Duplex, { onInvalid, onBytes }: InputListeners): void {
+  stream.on('drain', () => socket.resume());
+  socket.on('message', (data: RawData, isBinary: boolean) => {
+    if (stream.destroyed || stream.writableEnded) return;
+    try {
+      for (const frame of framesOf(data as Buffer, isBinary, socket.protocol)) {
+        stream.write(frame);
+        onBytes(frame.length);
+      }
+      if (stream.writableLength > inputHighWaterBytes) socket.pause();
+    } catch (caught) {
+      onInvalid(CrashcartError.from(caught));
+    }
+  });
+}
+
+/** `data` is a Buffer: the binaryType of a server's socket is `nodebuffer`. */
+function* framesOf(data: Buffer, isBinary: boolean, protocol: string): Generator<Buffer, void, undefined> {
+  if (!isBinary) throw new CrashcartError(reasons.Invalid, 'messages must be binary, their first byte the channel');
+  const channel = data[0];
+  const payload = data.subarray(1);
+  if (channel === channels.stdin) {
+    for (const slice of slices(payload)) yield encodeFrame(channel, slice);
+  } else if (channel === channels.resize) {
+    yield encodeFrame(channel, payload);
+  } else if (channel === channels.close && protocol.startsWith('v5')) {
+    // client-go closes its resize stream as well; only the end of stdin means something to a session.
+    if (payload.length !== 1) throw new CrashcartError(reasons.Invalid, 'a close message must name one channel');
+    if (payload[0] === channels.stdin) yield encodeFrame(channel, payload);
+  } else {
+    throw new CrashcartError(reasons.Invalid, `a client may not send on channel ${channel}`);
+  }
+}
+
+/** Terminates a client that does not answer. Returns `stop`. */
+export function watchClient(socket: WebSocket, sink: ClientSink, options: KeepAliveOptions = {}): () => void {
+  const { deadAfterMs = 30_000 } = options;
+  let readUpTo = 0;
+  const patienceMs = (): number => (readUpTo === sink.count ? deadAfterMs : Math.max(slowReaderMs, deadAfterMs));
+  let answered: (() => void) | undefined;
+  socket.on('pong', (data) => {
+    readUpTo = Number(data.toString('latin1'));
+    answered?.();
+  });
+  return keepAlive(
+    {
+      ping: (onPong) => {
+        answered = onPong;
+        // While we do not read, because the session does not, the answer cannot be seen: TCP must notice by itself.
+        if (socket.isPaused) onPong();
+        socket.ping(String(sink.count));
+      },
+      dead: () => socket.terminate(),
+      patienceMs,
+    },
+    options,
+  );
+}

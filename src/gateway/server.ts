@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { CrashcartError, describe, reasons } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { AttachServer } from './attach.ts';
+import { createDiscovery, type Discovery } from './discovery.ts';
+import { identify, isFrontProxy, type RequestHeaderConfig } from './identity.ts';
+import type { UserInfo } from './kubernetes.ts';
+import { refuseRequest, refuseUpgrade } from './refuse.ts';
+import type { ServingCertificate } from './tunnel-listener.ts';
+
+export interface GatewayServerOptions {
+  readonly attach: Pick<AttachServer, 'upgrade' | 'close'>;
+  readonly log: Logger;
+  /** Left out: nothing is accepted until `setCertificate`. */
+  readonly certificate?: ServingCertificate;
+  /** Left out: discovery answers, everything else is refused until `setRequestHeader`. */
+  readonly requestHeader?: RequestHeaderConfig;
+  /** For /readyz. Readiness must not depend on agents, CRDs or the leader: discovery answers without them. */
+  readonly ready?: () => boolean;
+}
+
+/** Go's default, and so the API server's: users with hundreds of groups have long headers. */
+const maxHeaderBytes = 1024 * 1024;
+/** Node's own limit for the number of headers would silently drop a user's groups beyond it. */
+const maxHeadersCount = 0;
+
+/** The API port: what kube-apiserver's aggregation layer talks to. */
+export class GatewayServer {
+  readonly #options: GatewayServerOptions;
+  readonly #server: https.Server;
+  readonly #discover: Discovery = createDiscovery();
+  #certificate: ServingCertificate | undefined;
+  #requestHeader: RequestHeaderConfig | undefined;
+
+  constructor(options: GatewayServerOptions) {
+    this.#options = options;
+    this.#certificate = options.certificate;
+    this.#requestHeader = options.requestHeader;
+    this.#server = https.createServer({
+      ...this.#context(),
+      requestCert: true,
+      // Probes of the kubelet come without a certificate: each path decides for itself.
+      rejectUnauthorized: false,
+      maxHeaderSize: maxHeaderBytes,
+      noDelay: true,
+    });
+    this.#server.maxHeadersCount = maxHeadersCount;
+    this.#server.on('request', (request, response) => this.#answer(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('tlsClientError', (error) => options.log.debug('TLS handshake failed', { error: describe(error) }));
+  }
+
+  setCertificate(certificate: ServingCertificate): void {
+    this.#certificate = certificate;
+    this.#server.setSecureContext(this.#context());
+  }
+
+  setRequestHeader(config: RequestHeaderConfig): void {
+    this.#requestHeader = config;
+    this.#server.setSecureContext(this.#context());
+  }
+
+  get ready(): boolean {
+    const { ready = () => true } = this.#options;
+    return this.#certificate !== undefined && this.#requestHeader !== undefined && ready();
+  }
+
+  async listen(port: number, host?: string): Promise<AddressInfo> {
+    this.#server.listen({ port, ...(host === undefined ? {} : { host }) });
+    await once(this.#server, 'listening');
+    return this.#server.address() as AddressInfo;
+  }
+
+  close(): void {
+    this.#options.attach.close();
+    this.#server.close();
+    this.#server.closeIdleConnections();
+  }
+
+  /** `ca` is always set: left out, Node would trust every public CA of the world to be the front proxy. */
+  #context(): { readonly ca: string[]; readonly key?: string; readonly cert?: string } {
+    return { ca: this.#requestHeader ? [this.#requestHeader.clientCa] : [], ...this.#certificate };
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const [path = '/'] = (request.url ?? '/').split('?', 1);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      this.#refuse(request, response);
+      return;
+    }
+    const discovery = this.#discover(path, request.headers);
+    if (discovery) {
+      response.writeHead(discovery.code, discovery.headers).end(discovery.body);
+    } else if (path === '/healthz' || path === '/livez') {
+      response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
+    } else if (path === '/readyz') {
+      const { ready } = this;
+      response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain' }).end(ready ? 'ok' : 'not ready');
+    } else if (path === '/openapi/v2' || path === '/openapi/v3') {
+      // 404 tells the aggregator that there is none; anything else makes it come back for an hour.
+      refuseRequest(response, new CrashcartError(reasons.NotFound, 'this API has no OpenAPI document'));
+    } else {
+      this.#refuse(request, response);
+    }
+  }
+
+  /** Nothing but upgrades is served beyond discovery; who is not the front proxy does not even learn that. */
+  #refuse(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      this.#user(request);
+      const upgrade = 'this path takes a WebSocket upgrade only: use kubectl crashcart attach';
+      const isAttach = /\/attach\/?$/.test((request.url ?? '').split('?', 1)[0] ?? '');
+      refuseRequest(
+        response,
+        isAttach
+          ? new CrashcartError(reasons.Invalid, upgrade)
+          : new CrashcartError(reasons.NotFound, 'there is nothing at this path'),
+      );
+    } catch (caught) {
+      refuseRequest(response, CrashcartError.from(caught));
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Before anything else: a reset by the client during the checks would end the process otherwise.
+    socket.on('error', () => socket.destroy());
+    try {
+      const user = this.#user(request);
+      void this.#options.attach.upgrade({ request, socket, head, user });
+    } catch (caught) {
+      refuseUpgrade(socket, CrashcartError.from(caught));
+    }
+  }
+
+  #user(request: IncomingMessage): UserInfo {
+    const config = this.#requestHeader;
+    if (!config)
+      throw new CrashcartError(reasons.Unavailable, 'this replica has not yet read whom to trust: try again');
+    if (!isFrontProxy(request.socket as TLSSocket, config)) {
+      throw new CrashcartError(reasons.Unauthorized, 'only the API server may ask here: use kubectl');
+    }
+    return identify(request.rawHeaders, config);
+  }
+}
