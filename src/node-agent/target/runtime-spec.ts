@@ -1,12 +1,13 @@
 /** What a container is made of, from the JSON that a CRI runtime gives in a verbose ContainerStatus. */
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import type { Fd, Pid } from '../../linux/kernel.ts';
 
 /** A running container, pinned: while `pidfd` is open, `pid` cannot come to mean another process unnoticed. Owned by who asked for it. */
 export interface Target extends Disposable {
   /** Of the container's first process, in the agent's (the host's) pid namespace. */
-  readonly pid: number;
+  readonly pid: Pid;
   /** Close-on-exec; closed by disposing of the target. */
-  readonly pidfd: number;
+  readonly pidfd: Fd;
   /** Without the scheme. */
   readonly containerId: string;
   readonly sandboxId?: string;

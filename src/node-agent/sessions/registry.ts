@@ -1,0 +1,169 @@
+import { CrashcartError, type Reason, reasons } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { type DesiredSession, limits, type ObservedSession, type SessionEvent } from '../../wire/agent-protocol.ts';
+import type { Launch, SessionsObserver } from './launch.ts';
+import { Session } from './session.ts';
+import type { Attachment, AttachRequest, PutContext, Sessions } from './sessions.ts';
+
+/** An ended session is remembered so long, for a client that comes late: its ring and its exit. */
+export const retainMs = 10 * 60_000;
+/** And so many of them: with their rings at most 64 × 768 KiB. */
+export const retainedSessions = 64;
+/** Uids of forgotten sessions, so that an order that comes late does not start one a second time. */
+const rememberedUids = 4096;
+
+export interface RegistryOptions {
+  readonly launch: Launch;
+  readonly log: Logger;
+  readonly observer: SessionsObserver;
+  readonly maxSessions?: number;
+}
+
+/** All sessions of this node, by uid. The truth about what runs (decision D2). */
+export class Registry implements Sessions {
+  readonly #options: RegistryOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #forgotten = new Set<string>();
+  readonly #expiry = new Map<string, NodeJS.Timeout>();
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  #closing = false;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+  }
+
+  put(desired: DesiredSession, context: PutContext): ObservedSession {
+    const known = this.#sessions.get(desired.uid);
+    if (known) return known.observe();
+    this.#refuse(desired);
+    const session = this.#create(desired, context);
+    this.#sessions.set(desired.uid, session);
+    session.start();
+    void session.settled.then(() => this.#retain(session));
+    this.#emit({ type: 'changed', session: session.observe() });
+    return session.observe();
+  }
+
+  async remove(uid: string, reason: Reason): Promise<ObservedSession> {
+    const session = this.#find(uid);
+    session.end(reason);
+    await session.settled;
+    if (!session.cleanedUp) await session.cleanAgain();
+    const observed = session.observe();
+    if (observed.cleanedUp) this.#forget(uid);
+    return observed;
+  }
+
+  list(): readonly ObservedSession[] {
+    return [...this.#sessions.values()].map((session) => session.observe());
+  }
+
+  onEvent(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async attach(uid: string, request: AttachRequest): Promise<Attachment> {
+    return await this.#find(uid).attach(request);
+  }
+
+  /** Takes no more orders, ends every session and resolves when nothing of them is left, or all was tried. */
+  async shutdown(): Promise<readonly ObservedSession[]> {
+    this.#closing = true;
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) session.end(reasons.AgentRestarted);
+    await Promise.all(sessions.map(({ settled }) => settled));
+    for (const timer of this.#expiry.values()) clearTimeout(timer);
+    return this.list();
+  }
+
+  #refuse({ uid }: DesiredSession): void {
+    if (this.#closing) {
+      throw new CrashcartError(reasons.Unavailable, 'The node agent is shutting down: try again when it is back.');
+    }
+    if (this.#forgotten.has(uid)) {
+      throw new CrashcartError(reasons.SessionEnded, 'The session has ended and was removed: start another one.');
+    }
+    const { maxSessions = limits.sessionsPerAgent } = this.#options;
+    if (this.#active() >= maxSessions) {
+      throw new CrashcartError(
+        reasons.TooManySessions,
+        `The node already runs ${maxSessions} sessions, as many as one agent takes: end one and start this one again.`,
+      );
+    }
+  }
+
+  #active(): number {
+    let count = 0;
+    for (const session of this.#sessions.values()) if (session.active) count += 1;
+    return count;
+  }
+
+  #create(desired: DesiredSession, context: PutContext): Session {
+    const { launch, observer, log } = this.#options;
+    return new Session(desired, context, {
+      launch,
+      observer,
+      log: log.child({
+        session: `${desired.namespace}/${desired.name}`,
+        uid: desired.uid,
+        pod: desired.pod.name,
+        container: desired.container.id,
+        auditId: context.auditId,
+      }),
+      onChange: (changed) => {
+        // A client that leaves after its session was removed changes nothing that anybody knows of.
+        if (this.#sessions.get(desired.uid) === changed) this.#emit({ type: 'changed', session: changed.observe() });
+      },
+    });
+  }
+
+  #find(uid: string): Session {
+    const session = this.#sessions.get(uid);
+    if (session) return session;
+    throw new CrashcartError(
+      reasons.NotFound,
+      `The node agent knows no session ${uid}: it has ended, or the agent was restarted; start another one.`,
+    );
+  }
+
+  #retain(session: Session): void {
+    const { uid } = session.desired;
+    // Removed by somebody who waited for the same moment.
+    if (this.#sessions.get(uid) !== session || this.#closing) return;
+    this.#expireLater(session);
+    for (const oldest of this.#expiry.keys()) {
+      if (this.#expiry.size <= retainedSessions) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #expireLater(session: Session): void {
+    const timer = setTimeout(() => void this.#expire(session), retainMs);
+    timer.unref();
+    this.#expiry.set(session.desired.uid, timer);
+  }
+
+  /** What could not be removed is tried again rather than forgotten. */
+  async #expire(session: Session): Promise<void> {
+    if (!session.cleanedUp) await session.cleanAgain();
+    if (session.cleanedUp) this.#forget(session.desired.uid);
+    else if (this.#sessions.has(session.desired.uid)) this.#expireLater(session);
+  }
+
+  #forget(uid: string): void {
+    clearTimeout(this.#expiry.get(uid));
+    this.#expiry.delete(uid);
+    if (!this.#sessions.delete(uid)) return;
+    this.#forgotten.add(uid);
+    for (const oldest of this.#forgotten) {
+      if (this.#forgotten.size <= rememberedUids) break;
+      this.#forgotten.delete(oldest);
+    }
+    this.#emit({ type: 'forgotten', uid });
+  }
+
+  #emit(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,235 @@
+import { CrashcartError, describe, type Reason, reasons } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { DesiredSession, ObservedExit, ObservedSession } from '../../wire/agent-protocol.ts';
+import { statusOfExit } from '../../wire/status.ts';
+import type { ProcessExit } from '../session/request.ts';
+import { SessionIo } from './io.ts';
+import type { Launch, Launched, LaunchedProcess, SessionsObserver } from './launch.ts';
+import { Lifetime } from './lifetime.ts';
+import type { Attachment, AttachRequest, PutContext } from './sessions.ts';
+import { exitStatus, observation, type State } from './state.ts';
+
+export interface SessionDeps {
+  readonly launch: Launch;
+  readonly log: Logger;
+  readonly observer: SessionsObserver;
+  /** The observed session is another one now. */
+  readonly onChange: (session: Session) => void;
+}
+
+/** Finding a container takes milliseconds; a runtime that hangs must not hold a session for ever. */
+export const prepareMs = 30_000;
+/** Between the end of a session's processes by the death of their pid namespace, and the container's own end being visible. */
+const containerExitGraceMs = 500;
+const cleanupAttempts = 5;
+const cleanupPauseMs = 500;
+
+/** One session, from the order to the proof that nothing is left. Starts with `start`, which is called once. */
+export class Session {
+  readonly desired: DesiredSession;
+  readonly #context: PutContext;
+  readonly #deps: SessionDeps;
+  readonly #log: Logger;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #settled = Promise.withResolvers<void>();
+  #state: State = { phase: 'preparing' };
+  #io: SessionIo | undefined;
+  #lifetime: Lifetime | undefined;
+  #cleaning: Promise<void> | undefined;
+
+  constructor(desired: DesiredSession, context: PutContext, deps: SessionDeps) {
+    this.desired = desired;
+    this.#context = context;
+    this.#deps = deps;
+    this.#log = deps.log;
+    // Nobody has to attach: a failure that nobody waits for is no unhandled rejection.
+    this.#ready.promise.catch(() => {});
+  }
+
+  get phase(): State['phase'] {
+    return this.#state.phase;
+  }
+
+  get active(): boolean {
+    return this.#state.phase === 'preparing' || this.#state.phase === 'running';
+  }
+
+  get cleanedUp(): boolean {
+    return 'trace' in this.#state && this.#state.trace.cleanedUp;
+  }
+
+  /** Resolves when the session is over and everything was tried to remove its traces. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  observe(): ObservedSession {
+    const { uid, namespace, name } = this.desired;
+    return { uid, namespace, name, attached: this.#io?.clientCount ?? 0, ...observation(this.#state) };
+  }
+
+  start(): void {
+    this.#run()
+      .catch((error: unknown) => this.#log.error('the session broke off', { error: describe(error) }))
+      .finally(() => this.#settled.resolve());
+  }
+
+  /** Tells the session to end; idempotent, the first reason counts. `settled` says when it has. */
+  end(reason: Reason): void {
+    const state = this.#state;
+    if (state.phase !== 'preparing' && state.phase !== 'running') return;
+    if (state.stop !== undefined) return;
+    state.stop = reason;
+    this.#log.info('ending the session', { reason });
+    if (state.phase === 'running') this.#kill(state.launched.process);
+  }
+
+  /** Removes what is left; for after `settled`, when that did not work at first. Never rejects. */
+  async cleanAgain(): Promise<void> {
+    if (this.cleanedUp) return;
+    this.#cleaning ??= this.#cleanUp().finally(() => {
+      this.#cleaning = undefined;
+    });
+    await this.#cleaning;
+  }
+
+  async attach(request: AttachRequest): Promise<Attachment> {
+    await this.#ready.promise;
+    if (this.#io === undefined) throw new CrashcartError(reasons.Internal, 'The session runs without its streams.');
+    this.#log.info('attached', { user: request.user, attachAuditId: request.auditId });
+    return this.#io.attach(request);
+  }
+
+  async #run(): Promise<void> {
+    const launched = await this.#launch();
+    if (launched === undefined) return;
+    const { process } = launched;
+    const startedAt = new Date().toISOString();
+    const io = new SessionIo({
+      process,
+      tty: this.desired.tty,
+      onBytes: (direction, count) => this.#moved(direction, count),
+      onClients: () => this.#deps.onChange(this),
+    });
+    this.#io = io;
+    const stop = this.#state.phase === 'preparing' ? this.#state.stop : undefined;
+    this.#become({ phase: 'running', launched, startedAt });
+    if (stop !== undefined) this.end(stop);
+    this.#ready.resolve();
+    const exit = await this.#exit(launched);
+    this.#become({ phase: 'ended', startedAt, exit, launched, trace: { cleanedUp: false } });
+    this.#log.info('the command ended', { code: exit.code, signal: exit.signal, reason: exit.reason });
+    // Whatever the command left in the background ends with it, and lets go of the output.
+    this.#kill(process);
+    await io.finish(statusOfExit(exit));
+    await this.cleanAgain();
+  }
+
+  #moved(direction: 'in' | 'out', count: number): void {
+    this.#lifetime?.touch();
+    this.#deps.observer.transferred(direction, count);
+  }
+
+  async #launch(): Promise<Launched | undefined> {
+    const startedMs = performance.now();
+    const launching = this.#deps.launch(this.desired, this.#context);
+    let launched: Launched;
+    try {
+      launched = await within(prepareMs, launching);
+    } catch (caught) {
+      this.#deps.observer.launched('failed', performance.now() - startedMs);
+      await this.#failed(CrashcartError.from(caught), launching);
+      return undefined;
+    }
+    this.#deps.observer.launched('running', performance.now() - startedMs);
+    return launched;
+  }
+
+  async #failed(failure: CrashcartError, launching: Promise<Launched>): Promise<void> {
+    this.#log.warn('the session failed', { reason: failure.reason, error: describe(failure) });
+    this.#become({ phase: 'failed', failure, trace: { cleanedUp: false } });
+    this.#ready.reject(failure);
+    const late = await launching.catch(() => undefined);
+    if (late === undefined) return this.#become({ phase: 'failed', failure, trace: { cleanedUp: true } });
+    this.#become({ phase: 'failed', failure, launched: late, trace: { cleanedUp: false } });
+    await this.#stopLate(late.process);
+    await this.cleanAgain();
+  }
+
+  /** The command came up after it had been given up. */
+  async #stopLate(process: LaunchedProcess): Promise<void> {
+    this.#kill(process);
+    process.stdout.on('error', () => {}).resume();
+    process.stderr?.on('error', () => {}).resume();
+    await process.exited;
+  }
+
+  async #exit(launched: Launched): Promise<ObservedExit> {
+    const { maxDurationMs, idleTimeoutMs } = this.desired;
+    using lifetime = new Lifetime({ maxDurationMs, idleTimeoutMs, onLimit: (reason) => this.end(reason) });
+    this.#lifetime = lifetime;
+    void launched.containerExited.then(() => this.end(reasons.ContainerExited));
+    const status = await launched.process.exited.catch((error: unknown) => this.#lost(error));
+    const reason = await this.#reasonOf(status, launched);
+    this.#lifetime = undefined;
+    return { ...exitStatus(status, reason), reason, at: new Date().toISOString() };
+  }
+
+  async #reasonOf(status: ProcessExit, launched: Launched): Promise<Reason> {
+    const stop = (): Reason | undefined => (this.#state.phase === 'running' ? this.#state.stop : undefined);
+    const told = stop();
+    if (told !== undefined) return told;
+    if (status.containerExited) return reasons.ContainerExited;
+    if (status.signal !== 'SIGKILL') return reasons.Completed;
+    // The death of the container's pid namespace kills the session a moment before the container's own end can be seen.
+    await within(containerExitGraceMs, launched.containerExited).catch(() => {});
+    return stop() ?? reasons.Killed;
+  }
+
+  #kill(process: LaunchedProcess): void {
+    process.end().catch((error: unknown) => this.#log.error('could not end the processes', { error: describe(error) }));
+  }
+
+  /** What the node's helper would have told is lost; that the command is gone is made sure of by ending it. */
+  #lost(error: unknown): ProcessExit {
+    this.#log.error('lost the exit status of the command', { error: describe(error) });
+    this.end(reasons.Internal);
+    return { code: 137, signal: 'SIGKILL' };
+  }
+
+  async #cleanUp(): Promise<void> {
+    const state = this.#state;
+    if ((state.phase !== 'ended' && state.phase !== 'failed') || state.launched === undefined) return;
+    const { process, release } = state.launched;
+    let leftovers: string | undefined;
+    for (let attempt = 1; attempt <= cleanupAttempts; attempt += 1) {
+      ({ leftovers } = await process.cleanup().catch((error: unknown) => ({ leftovers: describe(error) })));
+      if (leftovers === undefined) break;
+      this.#log.warn('the session left something', { leftovers, attempt });
+      await sleep(cleanupPauseMs * attempt);
+    }
+    if (leftovers === undefined) release();
+    else this.#deps.observer.teardownFailed();
+    this.#become({ ...state, trace: leftovers === undefined ? { cleanedUp: true } : { cleanedUp: false, leftovers } });
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    this.#deps.onChange(this);
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const message = `The session could not be started in ${ms / 1000} s: look at the node's container runtime and its load, then start it again.`;
+    late.reject(new CrashcartError(reasons.Timeout, message));
+  }, ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
