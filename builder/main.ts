@@ -1,9 +1,52 @@
-import { argv, env } from 'node:process';
-import { describe as explain } from '../src/base/errors.ts';
+import { env, exit, stderr } from 'node:process';
+import { describe } from '../src/base/errors.ts';
+import { hostArchitecture, readLock } from './debian/lock.ts';
 import { makeLocks } from './lock-verb.ts';
+import { checkHost } from './requirements.ts';
+import { ensure, type Tell } from './step.ts';
+import { type StepName, stepNames, stepsOf } from './steps.ts';
 
-void argv;
-await makeLocks(env).catch((e) => {
-  console.error(explain(e));
-  process.exitCode = 1;
-});
+const verbs = {
+  toolbox: ['toolbox'],
+  bundles: ['bundles'],
+  images: ['native', 'node', 'toolbox', 'bundles', 'images'],
+  plugin: ['node', 'bundles', 'plugin'],
+  all: stepNames,
+} as const satisfies Record<string, readonly StepName[]>;
+
+const usage = `usage: node builder/main.ts VERB
+
+  all       everything below but lock
+  toolbox   build/toolbox/default.erofs
+  bundles   build/bundles: one file per program
+  images    build/images: what a cluster needs, as tars for ctr, docker or podman
+  plugin    build/bin/kubectl-crashcart
+  lock      take the packages' current versions from the Debian mirror into builder/lock.*.json
+
+What has not changed is not built again. Packages come from DEBIAN_MIRROR, or from the mirror that apt uses, and stay in
+CRASHCART_CACHE (~/.cache/crashcart).
+`;
+
+const isBuildVerb = (verb: string): verb is keyof typeof verbs => Object.hasOwn(verbs, verb);
+
+async function main(verb: string, tell: Tell): Promise<number> {
+  if (verb === 'lock') {
+    for (const line of await makeLocks(env)) tell(line);
+    return 0;
+  }
+  if (!isBuildVerb(verb)) {
+    stderr.write(usage);
+    return 2;
+  }
+  checkHost(env['PATH'] ?? '');
+  const steps = stepsOf(readLock(hostArchitecture()), env);
+  for (const name of verbs[verb]) await ensure(steps[name], tell);
+  return 0;
+}
+
+try {
+  exit(await main(process.argv[2] ?? '', (line) => stderr.write(`${line}\n`)));
+} catch (error) {
+  stderr.write(`${describe(error)}\n`);
+  exit(1);
+}

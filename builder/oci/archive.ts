@@ -19,8 +19,8 @@ export interface ImageConfig {
 }
 
 export interface Image {
-  /** Full reference with a tag, e.g. `localhost/crashcart:0.1.0-0123456789ab`. */
-  ref: string;
+  /** Full reference with a tag, or what makes one of the digest: `localhost/crashcart:0.1.0-0123456789ab`. */
+  ref: string | ((digest: string) => string);
   /** Lowest layer first. */
   layers: readonly { entries: readonly TarEntry[] }[];
   config: ImageConfig;
@@ -30,6 +30,12 @@ export interface Image {
   epoch?: number;
   /** OCI architecture name; this machine's unless given. */
   architecture?: 'amd64' | 'arm64';
+}
+
+export interface Written {
+  /** Of the manifest. */
+  digest: string;
+  ref: string;
 }
 
 interface Blob {
@@ -48,9 +54,9 @@ const mediaTypes = {
 
 /**
  * Writes one image as a tar that is an OCI layout and a docker archive at once, so that `ctr -n k8s.io images import`,
- * `docker load` and `podman load` all take it. The same input gives the same bytes. `digest` is the manifest's.
+ * `docker load` and `podman load` all take it. The same input gives the same bytes.
  */
-export async function writeImage(image: Image): Promise<{ digest: string }> {
+export async function writeImage(image: Image): Promise<Written> {
   await mkdir(dirname(image.out), { recursive: true });
   const scratch = await mkdtemp(`${image.out}.`);
   try {
@@ -60,7 +66,7 @@ export async function writeImage(image: Image): Promise<{ digest: string }> {
   }
 }
 
-async function assemble(image: Image, scratch: string): Promise<{ digest: string }> {
+async function assemble(image: Image, scratch: string): Promise<Written> {
   const epoch = image.epoch ?? 0;
   const layers: Blob[] = [];
   for (const layer of image.layers) layers.push(await writeBlob(join(scratch, `layer-${layers.length}`), layer, epoch));
@@ -73,6 +79,7 @@ async function assemble(image: Image, scratch: string): Promise<{ digest: string
     layers: layers.map(({ digest, size }) => ({ mediaType: mediaTypes.layer, digest, size })),
     ...(image.config.labels && { annotations: sorted(image.config.labels) }),
   });
+  const ref = typeof image.ref === 'string' ? image.ref : image.ref(manifest.digest);
   const index = {
     schemaVersion: 2,
     mediaType: mediaTypes.index,
@@ -83,12 +90,12 @@ async function assemble(image: Image, scratch: string): Promise<{ digest: string
         size: manifest.size,
         platform: { architecture: architectureOf(image), os: 'linux' },
         // containerd reads the first name, podman and skopeo the second.
-        annotations: { 'io.containerd.image.name': image.ref, 'org.opencontainers.image.ref.name': image.ref },
+        annotations: { 'io.containerd.image.name': ref, 'org.opencontainers.image.ref.name': ref },
       },
     ],
   };
   const docker = [
-    { Config: blobPath(config.digest), RepoTags: [image.ref], Layers: layers.map(({ digest }) => blobPath(digest)) },
+    { Config: blobPath(config.digest), RepoTags: [ref], Layers: layers.map(({ digest }) => blobPath(digest)) },
   ];
 
   const blobs = new Map<string, TarEntry>();
@@ -104,7 +111,7 @@ async function assemble(image: Image, scratch: string): Promise<{ digest: string
   const temporary = join(scratch, `image-${randomBytes(4).toString('hex')}`);
   await pipeline(tarReadable(whole, epoch), createWriteStream(temporary, { mode: 0o644 }));
   await rename(temporary, image.out);
-  return { digest: manifest.digest };
+  return { digest: manifest.digest, ref };
 }
 
 async function writeBlob(path: string, layer: { entries: readonly TarEntry[] }, epoch: number): Promise<Blob> {

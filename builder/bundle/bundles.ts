@@ -1,0 +1,73 @@
+import { writeFile } from 'node:fs/promises';
+import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { inProject, versionOf } from '../paths.ts';
+import { licencesOfBundles } from './licences.ts';
+
+export interface Program {
+  entry: string;
+  out: string;
+  options: BuildOptions;
+}
+
+/**
+ * CommonJS packages inside an ES module still call require, and some look for their own directory. They get both, under
+ * names that no source uses.
+ */
+const commonJsInModule = [
+  "import { createRequire as crashcartCreateRequire } from 'node:module';",
+  "import { fileURLToPath as crashcartFileUrlToPath } from 'node:url';",
+  'const require = crashcartCreateRequire(import.meta.url);',
+  "const __dirname = crashcartFileUrlToPath(new URL('.', import.meta.url));",
+  'const __filename = crashcartFileUrlToPath(import.meta.url);',
+].join('\n');
+
+const module: BuildOptions = { format: 'esm', banner: { js: commonJsInModule } };
+
+export const programs = {
+  controller: { entry: 'src/controller/main.ts', out: 'build/bundles/controller.mjs', options: module },
+  // koffi finds its native part beside itself: it stays a package of its own.
+  agent: {
+    entry: 'src/node-agent/main.ts',
+    out: 'build/bundles/agent.mjs',
+    options: { ...module, external: ['koffi'] },
+  },
+  // A single executable starts one CommonJS script, and has no import.meta of its own.
+  plugin: {
+    entry: 'src/kubectl/main.ts',
+    out: 'build/bundles/kubectl-crashcart.cjs',
+    options: {
+      format: 'cjs',
+      banner: { js: "const crashcartUrl = require('node:url').pathToFileURL(__filename).href;" },
+      define: { 'import.meta.url': 'crashcartUrl' },
+      minify: true,
+      keepNames: true,
+    },
+  },
+} as const satisfies Record<string, Program>;
+
+export const licencesFile = 'build/bundles/licences.txt';
+
+/** Bundles every program, and collects the licences of what went into them. */
+export async function buildBundles(): Promise<void> {
+  const metafiles = await Promise.all(Object.values(programs).map(buildBundle));
+  await writeFile(inProject(licencesFile), await licencesOfBundles(metafiles));
+}
+
+/** Bundles one program into one file. esbuild prints what is wrong with a source before it throws. */
+export async function buildBundle({ entry, out, options }: Program): Promise<Metafile> {
+  const result = await build({
+    entryPoints: [inProject(entry)],
+    outfile: inProject(out),
+    absWorkingDir: inProject(''),
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    // The licences of all packages go into one file instead.
+    legalComments: 'none',
+    logLevel: 'warning',
+    ...options,
+    metafile: true,
+    define: { 'process.env.CRASHCART_VERSION': JSON.stringify(versionOf()), ...options.define },
+  });
+  return result.metafile;
+}
