@@ -1,0 +1,140 @@
+import type { IncomingMessage } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import { type Query, requestUrl } from '../kube/connection.ts';
+import { ApiRefusal } from './api-refusal.ts';
+import type { NamedConnection } from './kubeconfig.ts';
+
+export interface ApiRequest {
+  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly query?: Query;
+  readonly body?: object;
+  readonly signal?: AbortSignal;
+}
+
+/** What `https.request` and the `ws` package need to speak to the API server as this user, over one shared connection. */
+export interface Access {
+  readonly agent: Agent;
+  readonly options: RequestOptions;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+}
+
+/** Lists of sessions and pods are asked for in pages; one page of 500 large pods stays far below this. */
+const answerBytes = 64 * 1024 * 1024;
+
+/** A few plain requests instead of a generated client: less to load, and every failure becomes one sentence. */
+export class ApiClient {
+  readonly connection: NamedConnection;
+  readonly #timeoutMs: number;
+  #access: Promise<Access> | undefined;
+
+  constructor(connection: NamedConnection, timeoutMs = 30_000) {
+    this.connection = connection;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  url(path: string, query: Query = {}): URL {
+    return requestUrl(this.connection, path, query);
+  }
+
+  /**
+   * One agent for all: the attach request follows the create on the same connection, without a second TLS handshake.
+   * The commands of this program are short; the credentials that they start with are those that they end with.
+   */
+  access(): Promise<Access> {
+    this.#access ??= this.connection.credentials().then(({ tls, headers, agent }) => ({
+      agent: agent instanceof Agent ? agent : new Agent({ keepAlive: true, ...tls, proxyEnv: process.env }),
+      options: tls,
+      headers: { 'User-Agent': 'kubectl-crashcart', ...headers },
+    }));
+    return this.#access;
+  }
+
+  /** The parsed JSON of a 2xx answer. @throws ApiRefusal for any other answer, CrashcartError Unavailable or Timeout without one. */
+  async send({ method = 'GET', path, query = {}, body, signal }: ApiRequest): Promise<unknown> {
+    const { agent, options, headers } = await this.access();
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const call = request(this.url(path, query), {
+      ...options,
+      agent,
+      method,
+      headers: {
+        ...headers,
+        Accept: 'application/json',
+        ...(text === undefined
+          ? {}
+          : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }),
+      },
+      ...(signal ? { signal } : {}),
+    });
+    call.setTimeout(this.#timeoutMs, () => call.destroy(this.#timeout()));
+    call.once('error', (cause) => reject(this.failure(cause)));
+    call.once('response', (response) => {
+      readAnswer(response).then(resolve, (cause) => reject(this.failure(cause)));
+    });
+    call.end(text);
+    return promise;
+  }
+
+  /** A connection that could not be made or broke, as one sentence. Errors that are already ours pass through. */
+  failure(cause: unknown): CrashcartError {
+    if (cause instanceof CrashcartError) return cause;
+    const message =
+      cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
+    const hint = isCertificateError(cause)
+      ? 'its certificate is not the one that the kubeconfig expects'
+      : 'see whether "kubectl get --raw /readyz" reaches it';
+    return new CrashcartError(
+      reasons.Unavailable,
+      `the API server ${this.#where()} cannot be reached (${message}): ${hint}`,
+      {
+        cause,
+      },
+    );
+  }
+
+  /** Connections that are kept for a next request would keep the process. */
+  async close(): Promise<void> {
+    (await this.#access?.catch(() => undefined))?.agent.destroy();
+  }
+
+  #where(): string {
+    const { server, context } = this.connection;
+    return context === '' ? server.origin : `${server.origin} (context "${context}")`;
+  }
+
+  #timeout(): CrashcartError {
+    return new CrashcartError(
+      reasons.Timeout,
+      `the API server ${this.#where()} gave no answer in ${this.#timeoutMs / 1_000} s: try again, or wait longer with --request-timeout`,
+    );
+  }
+}
+
+const isCertificateError = (cause: unknown): boolean =>
+  cause instanceof Error && /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO_/.test(String((cause as NodeJS.ErrnoException).code));
+
+async function readAnswer(response: IncomingMessage): Promise<unknown> {
+  const body = await readBody(response, answerBytes);
+  const code = response.statusCode ?? 0;
+  if (code < 200 || code > 299) throw new ApiRefusal(body, code);
+  return JSON.parse(body) as unknown;
+}
+
+/** At most `limit` bytes; more is an error. */
+export function readBody(response: IncomingMessage, limit: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  response.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    chunks.push(chunk);
+    if (size > limit) response.destroy(new Error(`the answer is longer than ${limit} bytes`));
+  });
+  response.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+  response.once('error', reject);
+  response.once('close', () => reject(new Error('the answer was cut off')));
+  return promise;
+}

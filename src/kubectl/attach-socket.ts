@@ -1,0 +1,66 @@
+import { WebSocket } from 'ws';
+import { attachPath } from '../api/names.ts';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import { protocols } from '../wire/channel.ts';
+import { type ApiClient, readBody } from './api-client.ts';
+import { ApiRefusal } from './api-refusal.ts';
+
+export interface Attachment {
+  readonly namespace: string;
+  readonly name: string;
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/** The gateway holds the request for up to 30 s while the session is prepared, and then answers in any case. */
+const handshakeMs = 45_000;
+const statusBytes = 256 * 1024;
+const messageBytes = 1024 * 1024;
+
+/**
+ * Opens the stream of a session. It is returned paused: no byte is lost between the handshake and the caller's listeners.
+ * @throws ApiRefusal when it was refused, CrashcartError when nobody answered, the signal's reason when it was aborted
+ */
+export async function openAttach(api: ApiClient, wanted: Attachment, signal: AbortSignal): Promise<WebSocket> {
+  const { agent, options, headers } = await api.access();
+  const query = { stdin: wanted.stdin, stdout: true, stderr: !wanted.tty, tty: wanted.tty };
+  const url = api.url(attachPath(wanted.namespace, wanted.name), query);
+  url.protocol = 'wss:';
+  signal.throwIfAborted();
+  const socket = new WebSocket(url, [...protocols], {
+    ...options,
+    agent,
+    headers,
+    handshakeTimeout: handshakeMs,
+    perMessageDeflate: false,
+    maxPayload: messageBytes,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<WebSocket>();
+  const onAbort = (): void => socket.terminate();
+  signal.addEventListener('abort', onAbort, { once: true });
+  socket.once('open', () => {
+    socket.pause();
+    resolve(socket);
+  });
+  socket.once('unexpected-response', (request, response) => {
+    readBody(response, statusBytes)
+      .then((body) => reject(new ApiRefusal(body, response.statusCode ?? 0)))
+      .catch((cause) => reject(api.failure(cause)))
+      .finally(() => request.destroy());
+  });
+  socket.once('error', (cause) => reject(signal.aborted ? signal.reason : handshakeFailure(api, cause)));
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    // From here on errors are told by the close event; without a listener they would end the process.
+    socket.on('error', () => undefined);
+  }
+}
+
+function handshakeFailure(api: ApiClient, cause: Error): CrashcartError {
+  if (/handshake has timed out/.test(cause.message)) {
+    return new CrashcartError(reasons.Timeout, `the session was not ready in ${handshakeMs / 1_000} s`, { cause });
+  }
+  return api.failure(cause);
+}

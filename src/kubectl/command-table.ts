@@ -1,0 +1,204 @@
+import { profiles, visibilities } from '../api/debug-session.ts';
+import type { Flag } from './command-line.ts';
+
+export interface Verb {
+  readonly name: string;
+  /** Behind `kubectl crashcart`. */
+  readonly synopsis: string;
+  readonly summary: string;
+  readonly details?: readonly string[];
+  readonly flags: readonly Flag[];
+  /** Pairs of what it does and what to type. */
+  readonly examples: ReadonlyArray<readonly [string, string]>;
+  /** Most positionals that it takes. */
+  readonly most: number;
+  readonly hidden?: boolean;
+}
+
+const namespaceFlag: Flag = {
+  name: 'namespace',
+  short: 'n',
+  value: 'NAMESPACE',
+  help: 'namespace of the pod or session',
+};
+const helpFlag: Flag = { name: 'help', short: 'h', help: 'this help' };
+
+/** Those of kubectl, with the same names and meanings; taken by every verb. */
+export const connectionFlags: readonly Flag[] = [
+  { name: 'kubeconfig', value: 'FILE', help: 'kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' },
+  { name: 'context', value: 'NAME', help: 'context of the kubeconfig' },
+  { name: 'cluster', value: 'NAME', help: 'cluster of the kubeconfig' },
+  { name: 'user', value: 'NAME', help: "user of the kubeconfig (the shell's own user is --uid)" },
+  { name: 'as', value: 'USER', help: 'act as this user (impersonation)' },
+  { name: 'as-group', value: 'GROUP', many: true, help: 'act as a member of this group; may be repeated' },
+  { name: 'as-uid', value: 'UID', help: 'act with this uid' },
+  { name: 'request-timeout', value: 'DURATION', help: 'longest wait for one answer of the API server (default 30s)' },
+  { name: 'server', short: 's', value: 'URL', help: 'address of the API server' },
+  { name: 'token', value: 'TOKEN', help: 'bearer token for the API server' },
+  { name: 'certificate-authority', value: 'FILE', help: 'certificates that the API server is checked against' },
+  { name: 'tls-server-name', value: 'NAME', help: "name in the API server's certificate" },
+  { name: 'insecure-skip-tls-verify', help: "do not check the API server's certificate" },
+];
+
+export const commonFlags: readonly Flag[] = [namespaceFlag, helpFlag];
+
+const open: Verb = {
+  name: '',
+  synopsis: 'TARGET [-c CONTAINER] [flags] [-- COMMAND [ARG...]]',
+  summary: 'Open a shell with tools inside a running container, or run one command there.',
+  most: 1,
+  details: [
+    'TARGET is NAME or pod/NAME, or one of deploy/, statefulset/, daemonset/, replicaset/, job/, svc/ with a name: then the',
+    'ready pod that started last is taken, and named on standard error.',
+    '',
+    'Without a command: a shell. On a terminal it is interactive; otherwise it reads a script from standard input.',
+    'With a command: no terminal unless -t is given. Standard output and standard error stay apart, every byte as it is, and the',
+    'exit code is that of the command. Standard input is passed on with -i, and also without it when it is a pipe or a file:',
+    'inside a "while read" loop write --stdin=false, or </dev/null.',
+    'Ctrl-C ends a command that has no terminal, with its session; with a terminal it goes to the command.',
+  ],
+  flags: [
+    {
+      name: 'container',
+      short: 'c',
+      value: 'CONTAINER',
+      help: "container of the pod (default: the pod's default or only one)",
+    },
+    { name: 'stdin', short: 'i', help: 'pass standard input on' },
+    { name: 'tty', short: 't', help: 'give the command a terminal (implies --stdin)' },
+    { name: 'toolbox', value: 'NAME', help: 'toolbox that the nodes carry' },
+    { name: 'profile', value: 'NAME', choices: profiles, help: 'what the session may do' },
+    { name: 'uid', value: 'UID', help: "numeric user id (default: the container's)" },
+    { name: 'gid', value: 'GID', help: "numeric group id (default: the container's)" },
+    {
+      name: 'visibility',
+      value: 'WHO',
+      choices: visibilities,
+      help: 'who sees the toolbox: this session, or the whole container',
+    },
+    { name: 'max-duration', value: 'DURATION', help: 'end the session after this time, as 1h30m' },
+    { name: 'idle-timeout', value: 'DURATION', help: 'end the session when nobody uses it for this time' },
+    { name: 'rm', help: 'delete the DebugSession object afterwards instead of keeping it as a record' },
+  ],
+  examples: [
+    ['A shell in a pod', 'kubectl crashcart pod/web-0'],
+    ['In one of its containers, in another namespace', 'kubectl crashcart web-0 -c proxy -n shop'],
+    ['In a ready pod of a deployment', 'kubectl crashcart deploy/web'],
+    ['One command; its exit code is ours', 'kubectl crashcart web-0 -- ls -l /proc/1/fd'],
+    ['One command that needs a terminal', 'kubectl crashcart web-0 -t -- top'],
+    ['A file into the container', 'kubectl crashcart web-0 -- dd of=/tmp/app.conf < app.conf'],
+    ['As another user, for ten minutes at most', 'kubectl crashcart web-0 --uid 1000 --gid 1000 --max-duration 10m'],
+  ],
+};
+
+const attach: Verb = {
+  name: 'attach',
+  synopsis: 'attach SESSION [-n NAMESPACE]',
+  summary: 'Attach to a session that runs: one of "kubectl apply", or one whose connection was lost.',
+  details: [
+    'The last 256 KiB of its output come first. Ctrl-C detaches from a session without a terminal; the command goes on.',
+  ],
+  most: 1,
+  flags: [{ name: 'stdin', short: 'i', help: 'pass standard input on (default: as the session was made)' }],
+  examples: [['Back to a session', 'kubectl crashcart attach web-0-x7k2p -n shop']],
+};
+
+const ls: Verb = {
+  name: 'ls',
+  synopsis: 'ls [-n NAMESPACE | -A] [-o wide|json|yaml|name]',
+  summary: 'List sessions.',
+  most: 0,
+  flags: [
+    { name: 'all-namespaces', short: 'A', help: 'of all namespaces' },
+    {
+      name: 'output',
+      short: 'o',
+      value: 'FORMAT',
+      choices: ['wide', 'json', 'yaml', 'name'],
+      help: 'wide, json, yaml or name',
+    },
+  ],
+  examples: [
+    ['Sessions of the namespace', 'kubectl crashcart ls'],
+    ['Everywhere, with how they ended', 'kubectl crashcart ls -A -o wide'],
+  ],
+};
+
+const rm: Verb = {
+  name: 'rm',
+  synopsis: 'rm SESSION... [-n NAMESPACE]',
+  summary: 'End sessions and delete their records.',
+  details: ['Returns when the node has proven that nothing of them is left; --wait=false returns at once.'],
+  most: 1000,
+  flags: [
+    { name: 'all', help: 'all sessions of the namespace' },
+    { name: 'wait', help: 'wait until they are gone (default true)' },
+  ],
+  examples: [
+    ['One session', 'kubectl crashcart rm web-0-x7k2p'],
+    ['All of a namespace', 'kubectl crashcart rm --all -n shop'],
+  ],
+};
+
+const version: Verb = {
+  name: 'version',
+  synopsis: 'version [--client] [-o json]',
+  summary: 'Print the version of this program, and what the cluster offers.',
+  most: 0,
+  flags: [
+    { name: 'client', help: 'only of this program; no cluster is asked' },
+    { name: 'output', short: 'o', value: 'FORMAT', choices: ['json'], help: 'json' },
+  ],
+  examples: [['Without a cluster', 'kubectl crashcart version --client']],
+};
+
+const completion: Verb = {
+  name: 'completion',
+  synopsis: 'completion bash|zsh|fish|kubectl',
+  summary: 'Print a script for shell completion.',
+  details: [
+    'bash, zsh and fish complete the program kubectl-crashcart. "kubectl" prints the small script kubectl_complete-crashcart, which makes',
+    'kubectl (1.26 and newer) complete "kubectl crashcart": put it on PATH, executable.',
+  ],
+  most: 1,
+  flags: [],
+  examples: [
+    ['In ~/.bashrc', 'source <(kubectl crashcart completion bash)'],
+    [
+      'For kubectl itself',
+      'kubectl crashcart completion kubectl > ~/bin/kubectl_complete-crashcart && chmod +x ~/bin/kubectl_complete-crashcart',
+    ],
+  ],
+};
+
+const help: Verb = {
+  name: 'help',
+  synopsis: 'help [VERB]',
+  summary: 'Print the help of a verb.',
+  most: 1,
+  flags: [],
+  examples: [],
+};
+
+export const verbs = { open, attach, ls, rm, version, completion, help } as const satisfies Record<string, Verb>;
+export type VerbName = keyof typeof verbs;
+
+const isVerb = (word: string | undefined): word is Exclude<VerbName, 'open'> =>
+  word !== undefined && word !== 'open' && Object.hasOwn(verbs, word);
+
+/** The verb that a first positional names; everything else is a target to open. A pod called `ls` is `pod/ls`. */
+export const verbOf = (word: string | undefined): VerbName => (isVerb(word) ? word : 'open');
+
+/** Every flag of every verb: verbs and flags may come in any order, so the words are taken apart before the verb is known. */
+export const allFlags = (): readonly Flag[] => {
+  const byName = new Map<string, Flag>();
+  for (const flag of [
+    ...commonFlags,
+    ...connectionFlags,
+    ...Object.values<Verb>(verbs).flatMap((verb) => verb.flags),
+  ]) {
+    const { choices: _, ...rest } = flag;
+    byName.set(flag.name, byName.has(flag.name) ? rest : flag);
+  }
+  return [...byName.values()];
+};

@@ -1,0 +1,77 @@
+import type { Size } from '../wire/channel.ts';
+import type { Host } from './host.ts';
+import { ModeTracker } from './terminal-modes.ts';
+
+/**
+ * The user's terminal while it belongs to the remote shell: every key goes through, Ctrl-C and Ctrl-Z too. Given back on
+ * dispose, when the process exits for whatever reason, and while it is stopped from outside.
+ */
+export class RawTerminal implements Disposable {
+  readonly #host: Host;
+  readonly #onSize: (size: Size) => void;
+  readonly #modes = new ModeTracker();
+  #raw = false;
+
+  constructor(host: Host, onSize: (size: Size) => void) {
+    this.#host = host;
+    this.#onSize = onSize;
+    host.on('exit', this.#restore);
+    host.on('SIGTSTP', this.#suspend);
+    host.on('SIGCONT', this.#enter);
+    host.on('SIGWINCH', this.#tellSize);
+    unblock(host.stdout);
+    this.#enter();
+  }
+
+  /** To be shown everything that is written to the terminal, to know what has to be switched back. */
+  saw(output: Buffer): void {
+    this.#modes.saw(output);
+  }
+
+  [Symbol.dispose](): void {
+    this.#host.off('exit', this.#restore);
+    this.#host.off('SIGTSTP', this.#suspend);
+    this.#host.off('SIGCONT', this.#enter);
+    this.#host.off('SIGWINCH', this.#tellSize);
+    this.#restore();
+  }
+
+  readonly #enter = (): void => {
+    this.#host.stdin.setRawMode(true);
+    this.#raw = true;
+    this.#tellSize();
+  };
+
+  readonly #restore = (): void => {
+    if (!this.#raw) return;
+    this.#raw = false;
+    const undo = this.#modes.undo();
+    if (undo !== '') this.#host.stdout.write(undo);
+    try {
+      this.#host.stdin.setRawMode(false);
+    } catch {
+      // The terminal itself is gone (its window was closed): nothing is left to restore.
+    }
+  };
+
+  /** The default action of SIGTSTP, which a handler replaces, after the terminal was given back. */
+  readonly #suspend = (): void => {
+    this.#restore();
+    this.#host.kill(this.#host.pid, 'SIGSTOP');
+  };
+
+  readonly #tellSize = (): void => {
+    // Node reads the size again on its own SIGWINCH, which may come after ours.
+    const [width, height] = this.#host.stdout.getWindowSize();
+    if (width > 0 && height > 0) this.#onSize({ width, height });
+  };
+}
+
+/**
+ * Node writes to a terminal blocking, so that a terminal which is held (a scrolled-back tmux pane) would stop our pings and
+ * with them the connection. The handle is Node's own affair: where it is another, blocking writes stay.
+ */
+function unblock(stdout: NodeJS.WriteStream): void {
+  const { _handle: handle } = stdout as { _handle?: { setBlocking?: (blocking: boolean) => void } };
+  handle?.setBlocking?.(false);
+}

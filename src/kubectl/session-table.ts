@@ -1,0 +1,63 @@
+import type { DebugSession } from '../api/debug-session.ts';
+import { formatDuration } from '../base/duration.ts';
+import { printable } from '../base/text.ts';
+
+interface Column {
+  readonly title: string;
+  readonly wide?: boolean;
+  readonly cell: (session: DebugSession, now: number) => string;
+}
+
+const columns: readonly Column[] = [
+  { title: 'NAME', cell: ({ metadata }) => metadata.name },
+  {
+    title: 'TARGET',
+    cell: ({ spec, status }) => target(spec.target.pod.name, spec.target.pod.container ?? status?.container),
+  },
+  { title: 'NODE', cell: ({ status }) => status?.nodeName ?? '' },
+  {
+    title: 'PHASE',
+    cell: ({ status, metadata }) => (metadata.deletionTimestamp ? 'Deleting' : (status?.phase ?? 'Pending')),
+  },
+  { title: 'AGE', cell: ({ metadata }, now) => formatDuration(now - Date.parse(metadata.creationTimestamp)) },
+  { title: 'PROFILE', wide: true, cell: ({ spec }) => spec.profile },
+  { title: 'COMMAND', wide: true, cell: ({ spec }) => spec.command?.join(' ').slice(0, 40) ?? '(shell)' },
+  { title: 'EXIT', wide: true, cell: ({ status }) => (status?.exit ? String(status.exit.code) : '') },
+  { title: 'REASON', wide: true, cell: (session) => endReason(session) },
+];
+
+const target = (pod: string, container: string | undefined): string => (container ? `${pod}/${container}` : pod);
+
+function endReason({ status }: DebugSession): string {
+  if (status?.exit) return status.exit.reason;
+  return status?.phase === 'Failed' ? (status.conditions?.find(({ type }) => type === 'Ready')?.reason ?? '') : '';
+}
+
+export interface TableOptions {
+  readonly wide: boolean;
+  readonly namespaces: boolean;
+  readonly now: number;
+}
+
+/** Columns as kubectl prints them: three spaces apart, the newest session last, `<none>` for what is not there yet. */
+export function sessionTable(sessions: readonly DebugSession[], { wide, namespaces, now }: TableOptions): string {
+  const namespace: Column = { title: 'NAMESPACE', cell: ({ metadata }) => metadata.namespace };
+  const shown = [...(namespaces ? [namespace] : []), ...columns.filter((column) => wide || !column.wide)];
+  const ordered = sessions.toSorted(
+    (a, b) => Date.parse(a.metadata.creationTimestamp) - Date.parse(b.metadata.creationTimestamp),
+  );
+  const rows = ordered.map((session) => shown.map(({ cell }) => oneLine(cell(session, now)) || '<none>'));
+  const table = [shown.map(({ title }) => title), ...rows];
+  const widths = shown.map((_, at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
+  return table
+    .map(
+      (row) =>
+        `${row
+          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+          .join('   ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+const oneLine = (text: string): string => printable(text).replace(/[\t\n]/g, ' ');

@@ -1,0 +1,93 @@
+import type { DebugSession } from '../api/debug-session.ts';
+import { apiVersion, plural } from '../api/names.ts';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import type { ApiClient } from './api-client.ts';
+import { ApiRefusal, explain } from './api-refusal.ts';
+import type { NewSession } from './new-session.ts';
+
+const pageSize = 500;
+const mostPages = 40;
+
+const path = (namespace: string | undefined, name?: string): string => {
+  const parts = [
+    ...(namespace === undefined ? [] : ['namespaces', namespace]),
+    plural,
+    ...(name === undefined ? [] : [name]),
+  ];
+  return `/apis/${apiVersion}/${parts.map(encodeURIComponent).join('/')}`;
+};
+
+export async function createSession(api: ApiClient, session: NewSession): Promise<DebugSession> {
+  const { namespace } = session.metadata;
+  try {
+    return asSession(
+      await api.send({
+        method: 'POST',
+        path: path(namespace),
+        // Strict: a field that this cluster's older CRD does not have must not be dropped in silence.
+        query: { fieldValidation: 'Strict', fieldManager: 'kubectl-crashcart' },
+        body: session,
+      }),
+    );
+  } catch (caught) {
+    throw explain(caught, { verb: 'create', resource: plural, namespace });
+  }
+}
+
+export async function getSession(api: ApiClient, namespace: string, name: string): Promise<DebugSession> {
+  try {
+    return asSession(await api.send({ path: path(namespace, name) }));
+  } catch (caught) {
+    throw explain(caught, { verb: 'get', resource: plural, namespace, name });
+  }
+}
+
+/** Undefined when there is none, or when the reader may not look: for those who only want to know more. */
+export async function peekSession(api: ApiClient, namespace: string, name: string): Promise<DebugSession | undefined> {
+  try {
+    return asSession(await api.send({ path: path(namespace, name) }));
+  } catch (caught) {
+    if (caught instanceof ApiRefusal && caught.code === 404) return undefined;
+    throw caught;
+  }
+}
+
+/** Asks for the end of a session; its record goes when the node has cleaned up. */
+export async function deleteSession(api: ApiClient, namespace: string, name: string): Promise<void> {
+  try {
+    await api.send({ method: 'DELETE', path: path(namespace, name) });
+  } catch (caught) {
+    throw explain(caught, { verb: 'delete', resource: plural, namespace, name });
+  }
+}
+
+/** Of one namespace, or of all. */
+export async function listSessions(api: ApiClient, namespace: string | undefined): Promise<readonly DebugSession[]> {
+  const sessions: DebugSession[] = [];
+  let next = '';
+  try {
+    for (let page = 0; page < mostPages; page++) {
+      const query = { limit: pageSize, ...(next === '' ? {} : { continue: next }) };
+      const list = (await api.send({ path: path(namespace), query })) as {
+        items?: unknown[];
+        metadata?: { continue?: string };
+      };
+      sessions.push(...(list.items ?? []).map(asSession));
+      next = list.metadata?.continue ?? '';
+      if (next === '') break;
+    }
+    return sessions;
+  } catch (caught) {
+    throw explain(caught, { verb: 'list', resource: plural, namespace: namespace ?? '(all)' });
+  }
+}
+
+/** The API server has checked it against the CRD's schema; what is looked at here is that it is one at all. */
+function asSession(value: unknown): DebugSession {
+  const session = value as Partial<DebugSession> | null;
+  if (typeof session?.metadata?.name === 'string' && typeof session.spec === 'object') return session as DebugSession;
+  throw new CrashcartError(
+    reasons.Invalid,
+    'the API server answered with something that is not a DebugSession: is a proxy in between?',
+  );
+}

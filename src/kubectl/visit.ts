@@ -1,0 +1,158 @@
+import { performance } from 'node:perf_hooks';
+import type { WebSocket } from 'ws';
+import { type DebugSession, isTerminal } from '../api/debug-session.ts';
+import { plural } from '../api/names.ts';
+import { Backoff } from '../base/backoff.ts';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import type { ApiClient } from './api-client.ts';
+import { ApiRefusal, explain } from './api-refusal.ts';
+import { type Attachment, openAttach } from './attach-socket.ts';
+import { codeOfSignal, type Host, note } from './host.ts';
+import { Progress, progressOf } from './progress.ts';
+import { RawTerminal } from './raw-terminal.ts';
+import { deleteSession, peekSession } from './sessions-api.ts';
+import type { SignalWatch } from './signals.ts';
+import { SessionStream, type StreamEnd } from './stream.ts';
+
+export interface Visit extends Attachment {
+  /** This command made the session: what goes wrong before it is reached ends it, and Ctrl-C does without a terminal. */
+  readonly owned: boolean;
+  /** Delete the record afterwards. */
+  readonly remove: boolean;
+}
+
+interface Tools {
+  readonly api: ApiClient;
+  readonly host: Host;
+  readonly signals: SignalWatch;
+}
+
+/** How long attaching is tried again while the server says "not now": a restart of the API server or the gateway. */
+const patienceMs = 30_000;
+const brokenPipeCode = 141;
+
+/** Attaches, carries the bytes until the end, and returns the exit code. @throws CrashcartError for a person */
+export async function visit(tools: Tools, wanted: Visit): Promise<number> {
+  const socket = await reach(tools, wanted);
+  if (socket === undefined) return leave(tools, wanted, wanted.owned);
+  const end = await stay(tools, wanted, socket);
+  switch (end.type) {
+    case 'exit':
+      return conclude(tools, wanted, end.outcome);
+    case 'cut':
+      return investigate(tools, wanted, end.why);
+    case 'broken-pipe':
+      if (wanted.owned) await endQuietly(tools, wanted);
+      return brokenPipeCode;
+    case 'aborted':
+      return leave(tools, wanted, wanted.owned && (!wanted.tty || wanted.remove));
+  }
+}
+
+/** The open stream; undefined when a signal came first. */
+async function reach({ api, host, signals }: Tools, wanted: Visit): Promise<WebSocket | undefined> {
+  using _progress = new Progress(host, async () => {
+    const session = await peekSession(api, wanted.namespace, wanted.name);
+    return session ? progressOf(session) : '';
+  });
+  try {
+    return await openPatiently(api, wanted, signals.signal);
+  } catch (caught) {
+    if (signals.received) return undefined;
+    throw await afterRefusal(api, wanted, caught);
+  }
+}
+
+async function openPatiently(api: ApiClient, wanted: Visit, signal: AbortSignal): Promise<WebSocket> {
+  const backoff = new Backoff({ initialMs: 200, maxMs: 2_000 });
+  const startedAt = performance.now();
+  for (;;) {
+    try {
+      return await openAttach(api, wanted, signal);
+    } catch (caught) {
+      if (signal.aborted || !mayPass(caught) || performance.now() - startedAt > patienceMs) throw caught;
+      await backoff.wait(signal);
+    }
+  }
+}
+
+const mayPass = (caught: unknown): boolean => caught instanceof CrashcartError && caught.reason === reasons.Unavailable;
+
+/** A session that failed stays as the record of why; one that still runs, unreachable for its maker, is ended. */
+async function afterRefusal(api: ApiClient, wanted: Visit, caught: unknown): Promise<CrashcartError> {
+  const error = explain(caught, { verb: 'attach', resource: plural, ...wanted });
+  if (!wanted.owned) return error;
+  const session = await peekSession(api, wanted.namespace, wanted.name).catch(() => undefined);
+  if (!isTerminal(session?.status?.phase) || wanted.remove) {
+    const left = await deleteSession(api, wanted.namespace, wanted.name).then(
+      () => '',
+      () => `; the session is still there: kubectl crashcart rm ${wanted.name} -n ${wanted.namespace}`,
+    );
+    return new CrashcartError(error.reason, `${error.message}${left}`, { cause: caught });
+  }
+  const message = caught instanceof ApiRefusal ? error.message : (failureOf(session) ?? error.message);
+  return new CrashcartError(error.reason, `${message} (recorded in session "${wanted.name}")`, { cause: caught });
+}
+
+const failureOf = (session: DebugSession | undefined): string | undefined =>
+  session?.status?.conditions?.find(({ type }) => type === 'Ready')?.message;
+
+async function stay({ host, signals }: Tools, wanted: Visit, socket: WebSocket): Promise<StreamEnd> {
+  const stream = new SessionStream(socket, host);
+  if (!wanted.tty) return stream.run({ stdin: wanted.stdin, signal: signals.signal });
+  using terminal = new RawTerminal(host, (size) => stream.resize(size));
+  const saw = (output: Buffer): void => terminal.saw(output);
+  return await stream.run({ stdin: wanted.stdin, signal: signals.signal, saw });
+}
+
+async function conclude(tools: Tools, wanted: Visit, outcome: { code: number; reason?: string; message?: string }) {
+  // A command's own exit speaks for itself; what a limit, a deletion or a failure ended has to be said.
+  if (outcome.reason && outcome.message) note(tools.host, outcome.message);
+  if (wanted.remove) await endQuietly(tools, wanted);
+  return outcome.code;
+}
+
+/**
+ * Never exit 0 for a stream that was cut (kubernetes/kubernetes#73056): the object says what became of the command. It may
+ * take a moment to say it, and the API server may be the one that restarts.
+ */
+async function investigate(tools: Tools, wanted: Visit, why: string): Promise<number> {
+  const { api, namespace, name } = { ...tools, ...wanted };
+  const backoff = new Backoff({ initialMs: 200, maxMs: 1_000 });
+  for (let look = 0; look < 4 && !tools.signals.received; look++) {
+    const session = await peekSession(api, namespace, name).catch(() => null);
+    if (session === undefined) throw new CrashcartError(reasons.Deleted, `${why}: session "${name}" was deleted`);
+    if (session && isTerminal(session.status?.phase)) return fateOf(tools, wanted, session);
+    await backoff.wait(tools.signals.signal);
+  }
+  const back = `kubectl crashcart attach ${name} -n ${namespace}`;
+  throw new CrashcartError(reasons.AgentLost, `connection lost; the session still runs: ${back}`);
+}
+
+function fateOf(tools: Tools, wanted: Visit, session: DebugSession): Promise<number> {
+  const { exit } = session.status ?? {};
+  if (!exit) throw new CrashcartError(reasons.SessionEnded, failureOf(session) ?? `session "${wanted.name}" failed`);
+  note(tools.host, 'connection lost; some of the last output may be missing');
+  const code = exit.reason === reasons.Completed ? exit.code : exit.code || 1;
+  const said = { reason: exit.reason, message: `the session ended: ${exit.reason}` };
+  return conclude(tools, wanted, { code, ...(exit.reason === reasons.Completed ? {} : said) });
+}
+
+/** On a signal. A shell on a terminal goes on, to come back to; a command without one, and what was never reached, is ended. */
+async function leave(tools: Tools, wanted: Visit, end: boolean): Promise<number> {
+  const { signals, host } = tools;
+  const code = codeOfSignal(signals.received ?? 'SIGTERM');
+  if (end) await endQuietly(tools, wanted);
+  else {
+    note(host, `detached; the session still runs: kubectl crashcart attach ${wanted.name} -n ${wanted.namespace}`);
+  }
+  return code;
+}
+
+async function endQuietly({ api, host }: Tools, { namespace, name }: Visit): Promise<void> {
+  try {
+    await deleteSession(api, namespace, name);
+  } catch (caught) {
+    note(host, `session "${name}" could not be deleted: ${CrashcartError.from(caught).message}`);
+  }
+}
