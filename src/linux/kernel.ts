@@ -10,11 +10,13 @@ export type Pid = number & { readonly brand: 'Pid' };
 export type Argument = number | bigint | Uint8Array | string | null;
 
 /**
- * The whole native edge, one function: the raw call by number, its result or the negative errno. Tests pass a record of their own.
+ * The whole native edge: the raw call by number, its result or the negative errno. Tests pass a record of their own.
  * Synchronous on purpose: an asynchronous call would run on another thread.
  */
 export interface Kernel {
   syscall(number: number, ...args: readonly Argument[]): number;
+  /** Where memory lies, for a pointer inside a structure; the caller keeps the memory alive. */
+  address(memory: Uint8Array): bigint;
 }
 
 type CallTable = Readonly<Record<keyof typeof common | keyof typeof amd64, number>>;
@@ -77,6 +79,7 @@ export function loadKernel(): Kernel {
       // The errno belongs to the call just made: nothing may come between.
       return result === -1 || result === -1n ? -koffi.errno() : Number(result);
     },
+    address: (memory) => koffi.address(memory),
   };
 }
 

@@ -1,0 +1,93 @@
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned long long number(const char *name, const char *text, int base)
+{
+	char *end;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, base);
+	if (errno != 0 || end == text || *end != '\0')
+		fail("arguments", EINVAL, "%s=%s is no number", name, text);
+	return value;
+}
+
+struct field {
+	const char *name;
+	int base;
+	void *at;
+	enum { FD, ID, FLAG, LONG, MASK, TEXT } type;
+};
+
+static void store(const struct field *field, const char *text)
+{
+	switch (field->type) {
+	case FD: *(int *)field->at = (int)number(field->name, text, 10); break;
+	case ID: *(unsigned *)field->at = (unsigned)number(field->name, text, 10); break;
+	case FLAG: *(bool *)field->at = number(field->name, text, 10) != 0; break;
+	case LONG: *(unsigned long *)field->at = (unsigned long)number(field->name, text, 16); break;
+	case MASK: *(uint64_t *)field->at = number(field->name, text, 16); break;
+	case TEXT: *(const char **)field->at = text; break;
+	}
+}
+
+static int split(const char *name, char *text, int limit, unsigned *into)
+{
+	int count = 0;
+	for (char *part = strtok(text, ","); part; part = strtok(NULL, ",")) {
+		if (count == limit)
+			fail("arguments", E2BIG, "%s has more than %d entries", name, limit);
+		into[count++] = (unsigned)number(name, part, 10);
+	}
+	return count;
+}
+
+/* `name=value`…, then `--` and the command. The status pipe must come first, so that all else can be complained about. */
+void parse_arguments(struct request *request, char **arguments)
+{
+	*request = (struct request){
+		.status = NO_FD, .gate = NO_FD, .pidfd = NO_FD, .toolbox = NO_FD, .devpts = NO_FD,
+		.master = NO_FD, .cgroup = NO_FD, .hostcgroup = NO_FD, .cwd = "/",
+	};
+	struct field fields[] = {
+		{ "status", 10, &request->status, FD }, { "gate", 10, &request->gate, FD },
+		{ "pidfd", 10, &request->pidfd, FD }, { "toolbox", 10, &request->toolbox, FD },
+		{ "devpts", 10, &request->devpts, FD }, { "master", 10, &request->master, FD },
+		{ "cgroup", 10, &request->cgroup, FD }, { "hostcgroup", 10, &request->hostcgroup, FD },
+		{ "namespaces", 16, &request->namespaces, LONG }, { "userns", 10, &request->userns, FLAG },
+		{ "tty", 10, &request->tty, FLAG }, { "nonewprivs", 10, &request->nonewprivs, FLAG },
+		{ "created", 10, &request->created, FLAG }, { "createddev", 10, &request->createddev, FLAG },
+		{ "device", 16, &request->device, MASK }, { "uid", 10, &request->uid, ID },
+		{ "gid", 10, &request->gid, ID }, { "bounding", 16, &request->bounding, MASK },
+		{ "permitted", 16, &request->permitted, MASK }, { "ambient", 16, &request->ambient, MASK },
+		{ "cwd", 0, &request->cwd, TEXT },
+	};
+	for (; *arguments; arguments++) {
+		if (strcmp(*arguments, "--") == 0) {
+			request->command = arguments + 1;
+			return;
+		}
+		char *value = strchr(*arguments, '=');
+		if (!value)
+			fail("arguments", EINVAL, "%s has no value", *arguments);
+		*value++ = '\0';
+		bool known = false;
+		for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+			if (strcmp(fields[i].name, *arguments) != 0)
+				continue;
+			store(&fields[i], value);
+			known = true;
+		}
+		if (strcmp(*arguments, "status") == 0)
+			report_to(request->status);
+		else if (strcmp(*arguments, "groups") == 0)
+			request->ngroups = split("groups", value, MAX_GROUPS, request->groups);
+		else if (strcmp(*arguments, "joins") == 0)
+			request->njoins = split("joins", value, MAX_JOINS, (unsigned *)request->joins);
+		else if (!known)
+			fail("arguments", EINVAL, "%s is not known", *arguments);
+	}
+}

@@ -1,0 +1,108 @@
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define NOT_EXECUTABLE 126
+#define NOT_FOUND 127
+
+/* Where a shell would say it: on the command's own standard error, in its words. */
+static void refuse(const char *name, const char *why, int code)
+{
+	char line[512];
+	int length = snprintf(line, sizeof line, "crashcart: %.400s: %s\n", name, why);
+	if (write(STDERR_FILENO, line, (size_t)length) < 0)
+		_exit(code);
+	_exit(code);
+}
+
+/* Tries one file; returns the errno. */
+static int try(const char *path, char **command)
+{
+	execve(path, command, environ);
+	struct stat file;
+	int error = errno;
+	/* ENOENT of a file that is there speaks of its interpreter or loader; a directory is "not executable", not "absent". */
+	if (error == ENOENT && stat(path, &file) == 0)
+		return ELIBBAD;
+	if (error == EACCES && stat(path, &file) == 0 && S_ISDIR(file.st_mode))
+		return EISDIR;
+	return error;
+}
+
+static const char *reason(int error)
+{
+	switch (error) {
+	case ELIBBAD: return "its interpreter or loader is not in this container";
+	case ENOEXEC: return "cannot be executed: not a program for this machine, and no #! line";
+	case EISDIR: return "is a directory";
+	default: return strerrordesc_np(error);
+	}
+}
+
+static void execute(char **command)
+{
+	const char *name = command[0];
+	if (strchr(name, '/')) {
+		int error = try(name, command);
+		refuse(name, reason(error), error == ENOENT || error == ENOTDIR || error == ELIBBAD ? NOT_FOUND : NOT_EXECUTABLE);
+	}
+	const char *path = getenv("PATH");
+	int worst = ENOENT;
+	for (const char *at = path ? path : "", *end; *name && *at; at = *end ? end + 1 : end) {
+		char file[PATH_MAX];
+		end = strchrnul(at, ':');
+		/* An empty or relative entry would mean the working directory: a hostile place. */
+		if (*at != '/' || snprintf(file, sizeof file, "%.*s/%s", (int)(end - at), at, name) >= (int)sizeof file)
+			continue;
+		int error = try(file, command);
+		if (error != ENOENT && error != ENOTDIR && error != EISDIR && worst == ENOENT)
+			worst = error;
+	}
+	if (worst == ENOENT)
+		refuse(name, "command not found", NOT_FOUND);
+	refuse(name, reason(worst), worst == ELIBBAD ? NOT_FOUND : NOT_EXECUTABLE);
+}
+
+static void default_signals(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &action, NULL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The last process: in the container's pid namespace from its birth, with nothing left to drop. */
+void run_command(const struct request *request)
+{
+	char byte;
+	/* The supervisor is the parent (CLONE_PARENT): a session without one must not live. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (setsid() < 0)
+		_exit(125);
+	if (request->tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+		_exit(125);
+	/* The agent looks at us from outside first; no byte: it did not like what it saw, or has gone. */
+	if (read(request->gate, &byte, 1) != 1)
+		_exit(125);
+	default_signals();
+	if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
+		for (int fd = 3; fd < 1024; fd++)
+			close(fd);
+	execute(request->command);
+	_exit(NOT_FOUND);
+}

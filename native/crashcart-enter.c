@@ -1,0 +1,112 @@
+/*
+ * crashcart-enter run    name=value… -- command…   start a command in a container
+ * crashcart-enter place  name=value…               put the toolbox into the container's own mount namespace
+ * crashcart-enter remove name=value…               take it out again
+ *
+ * Only the node agent runs this. It speaks in lines on the `status` descriptor:
+ *   error STEP ERRNO DETAIL | started PID | exited CODE SIGNAL | target-exited | placed CREATED CREATEDDEV | removed
+ * Static, because a dynamic loader would obey the container's /etc/ld.so.preload with all our privileges.
+ */
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The highest: under memory pressure a debugging session goes before any workload. Raising it needs no privilege. */
+static void offer_to_oom_killer(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, "1000", 4) < 0)
+		say("warning oom_score_adj %d", errno);
+	close(fd);
+}
+
+static void close_all_but(int one, int other)
+{
+	int low = one < other ? one : other, high = one < other ? other : one;
+	int first[] = { 3, low + 1, high + 1 }, last[] = { low - 1, high - 1, -1 };
+	for (int i = 0; i < 3; i++)
+		if (last[i] < 0 || first[i] <= last[i])
+			check("descriptors", syscall(SYS_close_range, first[i], last[i], 0) == 0, "close_range(%d)", first[i]);
+}
+
+static void inner_half(const struct request *request)
+{
+	offer_to_oom_killer();
+	join_cgroups(request);
+	join_namespaces(request);
+	place_in_session(request);
+	drop_privileges(request);
+	/* What the next process must not have is closed before it exists. */
+	close_all_but(request->status, request->gate);
+	/* As the user, so that a directory that is closed to it stays closed; and with nothing open that a path could lead through. */
+	char where[4096];
+	if (chdir(request->cwd) < 0 || !getcwd(where, sizeof where) || where[0] != '/')
+		check("cwd", chdir("/") == 0, "chdir(/)");
+	umask(022);
+	/* Fork last: until here the pid namespace was joined for children only, and the container saw nothing of us. */
+	long child = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (child == 0)
+		run_command(request);
+	check("fork", child > 0, "clone");
+	say("started %ld", child);
+	_exit(0);
+}
+
+/* Born inside the session's cgroup, so that none of its moments is outside it; moved there on kernels before 5.7. */
+static pid_t fork_into_cgroup(const struct request *request)
+{
+	struct clone_args arguments = { .exit_signal = SIGCHLD };
+	if (request->cgroup != NO_FD) {
+		arguments.flags = CLONE_INTO_CGROUP;
+		arguments.cgroup = (uint64_t)request->cgroup;
+	}
+	return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+static void run(const struct request *request)
+{
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	if (request->hostcgroup != NO_FD)
+		check("setns", setns(request->hostcgroup, CLONE_NEWCGROUP) == 0, "setns(the host's cgroup namespace)");
+	pid_t inner = fork_into_cgroup(request);
+	check("fork", inner >= 0, "clone3(into the session's cgroup)");
+	if (inner == 0)
+		inner_half(request);
+	supervise(request, inner);
+}
+
+int main(int count, char **arguments)
+{
+	struct request request;
+	/* Nobody may trace us, read our memory or open our descriptors: the flag holds until exec and through forks. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "crashcart-enter", 0, 0, 0);
+	if (count < 3)
+		return 125;
+	parse_arguments(&request, arguments + 2);
+	if (strcmp(arguments[1], "run") == 0 && request.command && *request.command)
+		run(&request);
+	join_namespaces(&request);
+	if (strcmp(arguments[1], "place") == 0)
+		place_in_container(&request);
+	else if (strcmp(arguments[1], "remove") == 0)
+		remove_from_container(&request);
+	else
+		fail("arguments", EINVAL, "%s is not known", arguments[1]);
+	return 0;
+}

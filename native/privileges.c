@@ -1,0 +1,81 @@
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void join_cgroup(int directory)
+{
+	int procs = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	check("cgroup", procs >= 0, "open(cgroup.procs)");
+	/* "0" is the writer itself: no pid that could mean another process. */
+	check("cgroup", write(procs, "0", 1) == 1, "write(cgroup.procs)");
+	close(procs);
+}
+
+/* The v2 cgroup was entered by the fork itself, where the kernel could; this is for the v1 hierarchies. */
+void join_cgroups(const struct request *request)
+{
+	for (int i = 0; i < request->njoins; i++)
+		join_cgroup(request->joins[i]);
+}
+
+void join_namespaces(const struct request *request)
+{
+	if (request->namespaces != 0)
+		check("setns", setns(request->pidfd, (int)request->namespaces) == 0, "setns(pidfd, 0x%lx)", request->namespaces);
+}
+
+static void drop_bounding(uint64_t keep)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		if (keep >> cap & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		check("capabilities", errno == EINVAL, "prctl(PR_CAPBSET_DROP, %d)", cap);
+		return; /* the first that this kernel does not know */
+	}
+}
+
+static void set_capabilities(uint64_t permitted, uint64_t inheritable)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	for (int half = 0; half < 2; half++) {
+		data[half].effective = data[half].permitted = (uint32_t)(permitted >> (32 * half));
+		data[half].inheritable = (uint32_t)(inheritable >> (32 * half));
+	}
+	check("capabilities", syscall(SYS_capset, &header, data) == 0, "capset");
+}
+
+static void raise_ambient(uint64_t ambient)
+{
+	check("capabilities", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)");
+	for (int cap = 0; cap < 64; cap++)
+		if (ambient >> cap & 1)
+			check("capabilities", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0,
+			      "prctl(PR_CAP_AMBIENT_RAISE, %d)", cap);
+}
+
+/* Irrevocable, and before anything that the container can see: user namespace, bounding set, ids, capabilities, no_new_privs. */
+void drop_privileges(const struct request *request)
+{
+	if (request->userns)
+		check("setns", setns(request->pidfd, CLONE_NEWUSER) == 0, "setns(pidfd, user namespace)");
+	drop_bounding(request->bounding);
+	check("user", setgroups((size_t)request->ngroups, request->groups) == 0, "setgroups");
+	check("user", prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, "prctl(PR_SET_KEEPCAPS)");
+	check("user", setresgid(request->gid, request->gid, request->gid) == 0, "setresgid(%u)", request->gid);
+	check("user", setresuid(request->uid, request->uid, request->uid) == 0, "setresuid(%u)", request->uid);
+	set_capabilities(request->permitted, request->ambient);
+	raise_ambient(request->ambient);
+	if (request->nonewprivs)
+		check("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
+}

@@ -1,0 +1,60 @@
+/** Texts of /proc, parsed: each function takes what the file says, never a path. */
+
+export interface ProcessStatus {
+  /** Real, effective, saved, file system. */
+  readonly uids: readonly number[];
+  readonly gids: readonly number[];
+  readonly groups: readonly number[];
+  readonly capabilities: Readonly<Record<'inheritable' | 'permitted' | 'effective' | 'bounding' | 'ambient', bigint>>;
+  readonly noNewPrivileges: boolean;
+}
+
+/** /proc/PID/status. A missing field is NaN or an empty list, which equals nothing that one would compare it with. */
+export function parseProcessStatus(text: string): ProcessStatus {
+  const fields = new Map(
+    text.split('\n').map((line) => [line.split(':', 1)[0] ?? '', line.slice(line.indexOf(':') + 1).trim()]),
+  );
+  const numbers = (name: string): readonly number[] =>
+    (fields.get(name) ?? '').split(/\s+/).filter(Boolean).map(Number);
+  const mask = (name: string): bigint => BigInt(`0x${fields.get(name) ?? 'ffffffffffffffff'}`);
+  return {
+    uids: numbers('Uid'),
+    gids: numbers('Gid'),
+    groups: numbers('Groups'),
+    capabilities: {
+      inheritable: mask('CapInh'),
+      permitted: mask('CapPrm'),
+      effective: mask('CapEff'),
+      bounding: mask('CapBnd'),
+      ambient: mask('CapAmb'),
+    },
+    noNewPrivileges: fields.get('NoNewPrivs') === '1',
+  };
+}
+
+/** Field 22 of /proc/PID/stat, in clock ticks since boot: with the pid it names one process for as long as the machine runs. */
+export function parseStartTime(text: string): string {
+  // The command's name, in parentheses, may itself hold blanks and parentheses.
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+export interface IdRange {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+/** /proc/PID/uid_map or gid_map. */
+export const parseIdMap = (text: string): readonly IdRange[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([inside, outside, count]) =>
+      inside === undefined || outside === undefined || count === undefined ? [] : [{ inside, outside, count }],
+    );
+
+/** The id that the host knows for an id of a user namespace; undefined where the namespace has no such id. */
+export function toHostId(map: readonly IdRange[], id: number): number | undefined {
+  const range = map.find(({ inside, count }) => id >= inside && id < inside + count);
+  return range && id - range.inside + range.outside;
+}
