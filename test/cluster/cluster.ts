@@ -7,7 +7,17 @@ import { build, clusterCache } from './build.ts';
 import { createCgroup } from './cgroup.ts';
 import { until } from './command.ts';
 import { binaryIn, type Cluster, clusterOf, importInto, linkTools, pathWith } from './handle.ts';
-import { defaultName, deriveNaming, deriveNode, freeBlock, maxNodes, type Naming, subnets } from './naming.ts';
+import { lock } from './lock.ts';
+import {
+  defaultName,
+  deriveNaming,
+  deriveNode,
+  freeBlock,
+  maxNodes,
+  type Naming,
+  repository,
+  subnets,
+} from './naming.ts';
 import { connectHost, usedAddresses } from './network.ts';
 import { type NodePlan, startNode, startService, writeFiles } from './node.ts';
 import { nodeConfigFiles } from './node-config.ts';
@@ -62,36 +72,42 @@ interface Construction {
  * name, whole or crashed, is taken down first. On any failure nothing is left but the logs.
  */
 export async function up(options: UpOptions = {}): Promise<Cluster> {
-  const { name = defaultName, nodes = 2, images = [], report = () => {}, signal } = options;
-  const naming = deriveNaming(name);
+  const naming = deriveNaming(options.name ?? defaultName);
+  const { nodes = 2, signal } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > maxNodes) {
     throw new CrashcartError(reasons.Invalid, `A cluster has 1 to ${maxNodes} nodes, not ${nodes}.`);
   }
   preflight();
+  using _lock = lock(directoryOf(naming));
+  try {
+    return await construct(await prepare(naming, nodes, options));
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error;
+  }
+}
+
+/** Everything that may be there already: programs, images, no earlier cluster. */
+async function prepare(naming: Naming, count: number, options: UpOptions): Promise<Construction> {
+  const { images = [], report = () => {}, signal } = options;
   const binaries = Object.fromEntries(await build(report, signal));
   const tests = Object.values(await buildTestImages());
   linkTools(binaries);
-  await down(name);
+  await down(naming.name);
   const directory = directoryOf(naming);
   rmSync(join(directory, 'log'), { recursive: true, force: true });
   mkdirSync(join(directory, 'log'), { recursive: true });
   const block = freeBlock(naming.preferredSubnet, await usedAddresses());
-  const plans = planNodes(naming, directory, block, nodes);
-  const construction = {
-    naming,
-    directory,
-    block,
-    binaries,
-    nodes: plans,
-    images: [...tests, ...images],
-    report,
-    signal,
-  };
+  const nodes = planNodes(naming, directory, block, count);
+  return { naming, directory, block, binaries, nodes, images: [...tests, ...images], report, signal };
+}
+
+async function construct(construction: Construction): Promise<Cluster> {
+  const { naming, report } = construction;
   try {
-    return await construct(construction);
+    return await assemble(construction);
   } catch (error) {
-    report(`taking '${name}' down again; its logs stay in ${naming.directory}/log`);
-    await down(name);
+    report(`taking '${naming.name}' down again; its logs stay in ${naming.directory}/log`);
+    await down(naming.name);
     throw error;
   }
 }
@@ -113,12 +129,12 @@ function planNodes(naming: Naming, directory: string, block: number, count: numb
       routes: others.map((other) => `${other.pods}=${other.ip}`),
       directory: join(directory, 'nodes', name),
       log: join(directory, 'log', name),
-      keep: [directory, clusterCache()],
+      keep: [repository, clusterCache()],
     };
   });
 }
 
-async function construct(construction: Construction): Promise<Cluster> {
+async function assemble(construction: Construction): Promise<Cluster> {
   const { naming, report, signal } = construction;
   const start = performance.now();
   const said = (line: string): void =>
@@ -142,6 +158,7 @@ async function construct(construction: Construction): Promise<Cluster> {
     await cluster.kubectl(['create', '--filename', '-'], { input: objects.join('---\n') });
     startControlPlane(construction, first, ['coredns']);
     await untilUsable(api, cluster, signal);
+    signal?.throwIfAborted();
     said(`${cluster.nodes.length} nodes ready`);
   } finally {
     api.close();

@@ -51,6 +51,15 @@ export function binaryIn(binaries: Readonly<Record<string, string>>, program: st
   return join(directory, program);
 }
 
+/** What kubectl and helm are to use, so that they keep their caches with the cluster and not in the home directory. */
+export const toolEnvironment = (directory: string): Readonly<Record<string, string>> => ({
+  KUBECONFIG: join(directory, 'kubeconfig'),
+  KUBECACHEDIR: join(directory, 'cache', 'kubectl'),
+  HELM_CACHE_HOME: join(directory, 'cache', 'helm'),
+  HELM_CONFIG_HOME: join(directory, 'cache', 'helm-config'),
+  HELM_DATA_HOME: join(directory, 'cache', 'helm-data'),
+});
+
 /** The running cluster of that name. Throws NotFound if there is none. */
 export function open(name: string): Cluster {
   const state = readState(name);
@@ -88,7 +97,7 @@ export function clusterOf(state: ClusterState): Cluster {
     on,
     nsenter,
     kubectl: (args, options) =>
-      run(bin('kubectl'), args, { ...options, env: { KUBECONFIG: kubeconfig, ...options?.env } }),
+      run(bin('kubectl'), args, { ...options, env: { ...toolEnvironment(directory), ...options?.env } }),
     importImage: async (tar) => {
       await Promise.all(nodes.map((node) => importInto(bin('ctr'), node.containerdSocket, tar)));
     },

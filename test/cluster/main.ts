@@ -4,7 +4,7 @@ import { builtImages, installCrashcart } from '../support/install.ts';
 import { build } from './build.ts';
 import { type Cluster, down, leftovers, open, up } from './cluster.ts';
 import { runInForeground } from './command.ts';
-import { pathWith } from './handle.ts';
+import { pathWith, toolEnvironment } from './handle.ts';
 import { defaultName } from './naming.ts';
 import { preflight } from './preflight.ts';
 import { readState } from './state.ts';
@@ -107,7 +107,7 @@ async function runCommand(args: Arguments): Promise<number> {
   try {
     const path = pathWith(readState(name)?.binaries ?? {});
     return await runInForeground(program, rest, {
-      env: { ...process.env, PATH: path, KUBECONFIG: cluster.kubeconfig },
+      env: { ...process.env, PATH: path, ...toolEnvironment(cluster.directory) },
     });
   } finally {
     await down(name);
@@ -161,5 +161,5 @@ try {
   process.exitCode = await verb(args);
 } catch (error) {
   console.error(describe(error));
-  process.exitCode = 1;
+  process.exitCode = error instanceof CrashcartError && error.reason === reasons.Killed ? 130 : 1;
 }

@@ -17,6 +17,11 @@ test('names that are prefixes of each other share no prefix on the machine', () 
   expect(new Set(prefixes).size).toBe(3);
 });
 
+test('two checkouts may each have a cluster of one name', () => {
+  expect(deriveNaming('crashcart', '/a').prefix).not.toBe(deriveNaming('crashcart', '/b').prefix);
+  expect(deriveNaming('crashcart', '/a').prefix).toBe(deriveNaming('crashcart', '/a').prefix);
+});
+
 test.each(['', 'UPPER', '-a', 'a-', 'a b', '../x', 'a'.repeat(33)])('%j is refused as a name', (name) => {
   expect(() => deriveNaming(name)).toThrow(/cannot name a cluster/);
 });

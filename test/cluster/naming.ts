@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 
 /** The cluster that `make cluster` brings up and that people use. Tests take other names. */
@@ -8,7 +9,7 @@ export const defaultName = 'crashcart';
 export const subnetCount = 512;
 export const maxNodes = 9;
 
-/** Everything that a cluster's name decides. Two names that differ never share any of it. */
+/** Everything that a cluster's name decides. Two names that differ never share any of it, nor do two checkouts. */
 export interface Naming {
   readonly name: string;
   /**
@@ -43,13 +44,15 @@ export interface Subnets {
 
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
 
+export const repository = resolve(import.meta.dirname, '../..');
+
 /** Throws Invalid unless `name` is a lower-case DNS label of at most 32 characters. */
-export function deriveNaming(name: string): Naming {
+export function deriveNaming(name: string, checkout = repository): Naming {
   if (!namePattern.test(name)) {
     const message = `'${name}' cannot name a cluster: use lower-case letters, digits and dashes, at most 32 of them.`;
     throw new CrashcartError(reasons.Invalid, message);
   }
-  const digest = createHash('sha256').update(name).digest();
+  const digest = createHash('sha256').update(`${name}\n${checkout}`).digest();
   const prefix = `cc-${digest.toString('hex').slice(0, 8)}`;
   return {
     name,

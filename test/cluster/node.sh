@@ -6,15 +6,16 @@
 #   LOG       what stands at its /var/log
 #   IP        its address, without length  GATEWAY   the host's address
 #   ROUTES    "subnet=address ..." of the other nodes' pods
-#   KEEP      directories that must stay visible wherever they are: the cluster's state, the cache
+#   KEEP      directories that must stay visible wherever they are, parted by colons: the checkout, the cache
 set -euo pipefail
 
 # Covers a directory of the host with an empty one, so that nothing is ever written there. What must stay visible below
 # it is held open meanwhile and bound back by its descriptor, as its path leads into the new, empty directory.
 cover() {
-	local top=$1 directory descriptor
+	local top=$1 directory descriptor directories
 	local -A kept=()
-	for directory in $KEEP; do
+	IFS=: read -r -a directories <<<"$KEEP"
+	for directory in "${directories[@]}"; do
 		[[ $directory == "$top"/* ]] || continue
 		exec {descriptor}<"$directory"
 		kept[$directory]=$descriptor
@@ -23,7 +24,7 @@ cover() {
 	for directory in "${!kept[@]}"; do
 		descriptor=${kept[$directory]}
 		mkdir -p "$directory"
-		mount --no-canonicalize --bind "/proc/self/fd/$descriptor" "$directory"
+		mount --no-canonicalize --rbind "/proc/self/fd/$descriptor" "$directory"
 		exec {descriptor}<&-
 	done
 }

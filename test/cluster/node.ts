@@ -50,7 +50,7 @@ export async function startNode(
       IP: plan.ip,
       GATEWAY: plan.gateway,
       ROUTES: plan.routes.join(' '),
-      KEEP: plan.keep.join(' '),
+      KEEP: plan.keep.join(':'),
     },
   });
   const holder = identify(pid);

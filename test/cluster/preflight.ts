@@ -15,6 +15,7 @@ export const debianPackages = [
   'util-linux',
   'mount',
   'bash',
+  'xz-utils',
 ] as const;
 
 type DebianPackage = (typeof debianPackages)[number];
@@ -30,6 +31,7 @@ const programs: Readonly<Record<string, DebianPackage>> = {
   mount: 'mount',
   umount: 'mount',
   bash: 'bash',
+  xz: 'xz-utils',
 };
 
 /** The Go that the modules want, and the first that fetches it by itself unless GOTOOLCHAIN=local forbids it. */

@@ -115,7 +115,7 @@ export const corefile = (state: string, ip: string): string => `.:53 {
   errors
   ready ${ip}:8181
   kubernetes cluster.local in-addr.arpa ip6.arpa {
-    kubeconfig ${etc(state, 'coredns.kubeconfig')}
+    kubeconfig "${etc(state, 'coredns.kubeconfig')}"
     pods insecure
   }
 }

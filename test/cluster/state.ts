@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
-import { deriveNaming, type Naming } from './naming.ts';
+import { deriveNaming, type Naming, repository } from './naming.ts';
 import type { ProcessIdentity } from './process.ts';
 
 export interface NodeState {
@@ -20,8 +20,6 @@ export interface ClusterState {
   readonly nodes: readonly NodeState[];
   readonly binaries: Readonly<Record<string, string>>;
 }
-
-const repository = resolve(import.meta.dirname, '../..');
 
 export const absolute = (path: string): string => resolve(repository, path);
 export const directoryOf = (naming: Naming): string => absolute(naming.directory);
