@@ -1,0 +1,383 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { afterEach, expect, test } from 'vitest';
+import { eventually } from '../../test/support/eventually.ts';
+import {
+  conversationOf,
+  debugSession,
+  type Loopback,
+  refusalOf,
+  runSession,
+  startLoopback,
+  text,
+} from '../../test/support/gateway-loopback.ts';
+import type { AttachmentDouble } from '../../test/support/session-double.ts';
+import { CrashcartError, reasons } from '../base/errors.ts';
+import { limits } from '../wire/agent-protocol.ts';
+import { channels, resizePayload } from '../wire/channel.ts';
+import { encodeStatus, exitOfStatus, statusOfExit } from '../wire/status.ts';
+
+let loopback: Loopback;
+afterEach(() => loopback.stop());
+
+const statusFrame = (code: number) => ({
+  channel: channels.status,
+  payload: encodeStatus(statusOfExit({ code, reason: reasons.Completed })),
+});
+
+const queue = (attachment: AttachmentDouble, frames: { channel: number; payload: Uint8Array }[]): void => {
+  attachment.source = () => frames.shift() ?? null;
+};
+
+const attachmentOf = (): Promise<AttachmentDouble> => eventually(() => first(loopback.agent.attachments), 3_000, 5);
+function first<T>(list: readonly T[]): T {
+  const [item] = list;
+  if (item === undefined) throw new Error('none yet');
+  return item;
+}
+
+test.each(['v5.channel.k8s.io', 'v4.channel.k8s.io'])(
+  'a %s client gets the output, the exit code and a normal close',
+  async (protocol) => {
+    loopback = await startLoopback();
+    runSession(loopback, 's');
+    loopback.agent.onAttach = (attachment) =>
+      queue(attachment, [
+        { channel: channels.stdout, payload: Buffer.from('hello') },
+        { channel: channels.stderr, payload: Buffer.from('oops') },
+        statusFrame(7),
+      ]);
+    const client = loopback.connect('s', { protocols: [protocol] });
+    const { messages, closeCode } = await conversationOf(client);
+    expect(client.protocol).toBe(protocol);
+    expect(messages.slice(0, 2)).toEqual([text(1, 'hello'), text(2, 'oops')]);
+    expect(messages[2]?.[0]).toBe(channels.status);
+    expect(exitOfStatus(messages[2]!.subarray(1)).code).toBe(7);
+    expect(messages).toHaveLength(3);
+    expect(closeCode).toBe(1000);
+  },
+);
+
+test('a client that offers both protocols is given v5', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const client = loopback.connect('s', { protocols: ['v4.channel.k8s.io', 'v5.channel.k8s.io'] });
+  await once(client, 'open');
+  expect(client.protocol).toBe('v5.channel.k8s.io');
+});
+
+test('what a client sends reaches the session in order: input, a new size, the end of input', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  client.send(text(0, 'ls\n'));
+  client.send(Buffer.concat([Buffer.of(channels.resize), resizePayload({ width: 80, height: 24 })]));
+  client.send(Buffer.of(channels.close, channels.resize));
+  client.send(Buffer.of(channels.close, channels.stdin));
+  const { received, request } = await attachmentOf();
+  await eventually(() => expect(received).toHaveLength(3), 3_000, 5);
+  expect(received.map(({ channel, payload }) => [channel, Buffer.from(payload).toString('latin1')])).toEqual([
+    [channels.stdin, 'ls\n'],
+    [channels.resize, '{"Width":80,"Height":24}'],
+    [channels.close, '\0'],
+  ]);
+  expect(request).toEqual({ stdin: true, stdout: true, stderr: true, tty: true, user: 'alice' });
+});
+
+test('the name of the user and the audit id travel with the attach', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const user = Buffer.from('zoë@example').toString('latin1');
+  const client = loopback.connect('s', {
+    headers: { 'X-Remote-User': user, 'Audit-Id': 'audit-1' },
+    query: '?stdin=1',
+  });
+  await once(client, 'open');
+  expect((await attachmentOf()).request).toEqual({
+    stdin: true,
+    stdout: true,
+    stderr: true,
+    tty: false,
+    user: 'zoë@example',
+    auditId: 'audit-1',
+  });
+});
+
+test('a megabyte goes both ways unharmed', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const sent = randomBytes(1024 * 1024);
+  const pending: { channel: number; payload: Uint8Array }[] = [];
+  let ended = false;
+  loopback.agent.onAttach = (attachment) => {
+    attachment.source = () => pending.shift() ?? (ended ? null : undefined);
+    attachment.onInput(({ channel, payload }) => {
+      if (channel === channels.stdin) pending.push({ channel: channels.stdout, payload: Buffer.from(payload) });
+      if (channel === channels.close) {
+        pending.push(statusFrame(0));
+        ended = true;
+      }
+      attachment.pull();
+    });
+  };
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const conversation = conversationOf(client);
+  for (let at = 0; at < sent.length; at += 100_000) {
+    client.send(Buffer.concat([Buffer.of(channels.stdin), sent.subarray(at, at + 100_000)]));
+  }
+  client.send(Buffer.of(channels.close, channels.stdin));
+  const { messages, closeCode } = await conversation;
+  const got = Buffer.concat(
+    messages.filter((message) => message[0] === channels.stdout).map((message) => message.subarray(1)),
+  );
+  expect(createHash('sha256').update(got).digest('hex')).toBe(createHash('sha256').update(sent).digest('hex'));
+  expect(closeCode).toBe(1000);
+});
+
+test('a client that does not read stops the session instead of filling memory', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const payload = Buffer.alloc(limits.framePayloadBytes, 'y');
+  loopback.agent.onAttach = (attachment) => {
+    attachment.source = () => ({ channel: channels.stdout, payload });
+  };
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  client.pause();
+  const attachment = await attachmentOf();
+  const settled = await eventually(async () => {
+    const before = attachment.pulled;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(attachment.pulled).toBe(before);
+    return before;
+  }, 10_000);
+  // Two TLS connections' socket buffers (megabytes each on loopback), 1 MiB of window, 1 MiB in the gateway.
+  expect(settled * payload.length).toBeLessThan(32 * 1024 * 1024);
+  client.resume();
+  await eventually(() => expect(attachment.pulled).toBeGreaterThan(settled + 500));
+});
+
+test('a session that does not take input stops the client, and goes on when it does', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.agent.onAttach = (attachment) => {
+    attachment.full = true;
+  };
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const attachment = await attachmentOf();
+  const message = Buffer.concat([Buffer.of(channels.stdin), Buffer.alloc(limits.framePayloadBytes)]);
+  const total = 2_000;
+  for (let count = 0; count < total; count++) client.send(message);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(attachment.received).toHaveLength(0);
+  expect(client.bufferedAmount).toBeGreaterThan(16 * 1024 * 1024);
+  attachment.drain();
+  await eventually(() => expect(attachment.received).toHaveLength(total));
+});
+
+test('an agent that is cut off gives the client a failure that says so', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.agent.onAttach = (attachment) => {
+    const frames = [{ channel: channels.stdout, payload: Buffer.from('working') }];
+    attachment.source = () => frames.shift();
+  };
+  const client = loopback.connect('s');
+  const conversation = conversationOf(client);
+  await once(client, 'message');
+  loopback.tunnels.close();
+  const { messages, closeCode } = await conversation;
+  expect(exitOfStatus(messages.at(-1)!.subarray(1))).toEqual({
+    code: 255,
+    reason: reasons.AgentLost,
+    message: 'the connection to the node agent was lost; the session may still run: attach again',
+  });
+  expect(closeCode).toBe(1000);
+});
+
+test('output that ends without a status is a failure, never a silent success', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.agent.onAttach = (attachment) => queue(attachment, []);
+  const { messages } = await conversationOf(loopback.connect('s'));
+  expect(exitOfStatus(messages.at(-1)!.subarray(1)).reason).toBe(reasons.AgentLost);
+});
+
+test('a client that goes detaches: the session is told and goes on', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const attachment = await attachmentOf();
+  client.terminate();
+  await eventually(() => expect(attachment.closed).toBe(true), 3_000, 5);
+  expect(loopback.agent.sessions.has('uid-s')).toBe(true);
+});
+
+test('a client that sends what it may not is told and cut', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const conversation = conversationOf(client);
+  client.send(text(channels.stdout, 'forged'));
+  const { messages, closeCode } = await conversation;
+  expect(exitOfStatus(messages[0]!.subarray(1))).toMatchObject({
+    reason: 'Invalid',
+    message: 'a client may not send on channel 1',
+  });
+  expect(closeCode).toBe(1000);
+});
+
+test('a client that no longer answers is cut and detached', async () => {
+  loopback = await startLoopback({ keepAlive: { everyMs: 30, deadAfterMs: 120 } });
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const attachment = await attachmentOf();
+  client.pause();
+  await eventually(() => expect(attachment.closed).toBe(true), 3_000, 10);
+});
+
+test('a client that owes us reading is given more time than one that is silent', async () => {
+  loopback = await startLoopback({ keepAlive: { everyMs: 30, deadAfterMs: 120 } });
+  runSession(loopback, 's');
+  const frames = [{ channel: channels.stdout, payload: Buffer.from('unread') }];
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  client.pause();
+  const attachment = await attachmentOf();
+  attachment.source = () => frames.shift();
+  attachment.pull();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(attachment.closed).toBe(false);
+});
+
+test('nothing is upgraded before both rights are there, and the refusal names the missing one', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.reviews.verdict = (_user, { resource }) => ({
+    allowed: resource !== 'pods',
+    reason: 'no RBAC policy matched',
+  });
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect(code).toBe(403);
+  expect(body).toMatchObject({ kind: 'Status', reason: 'Forbidden', code: 403 });
+  expect(body.message).toContain('alice may not create pods/exec on web-0 in namespace shop (no RBAC policy matched)');
+  expect(body.message).toContain('kubectl create role crashcart-exec -n shop --verb=create --resource=pods/exec');
+  expect(loopback.agent.attachments).toHaveLength(0);
+});
+
+test('the reviews carry the user as the front proxy named it', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const headers = { 'X-Remote-Group': ['a, b', 'c'], 'X-Remote-Extra-scopes%2Fx': 'one', 'X-Remote-Uid': '42' };
+  await once(loopback.connect('s', { headers }), 'open');
+  const user = { name: 'alice', uid: '42', groups: ['a, b', 'c'], extra: { 'scopes/x': ['one'] } };
+  expect(loopback.reviews.asked).toEqual([
+    {
+      user,
+      attributes: expect.objectContaining({
+        verb: 'create',
+        resource: 'debugsessions',
+        subresource: 'attach',
+        name: 's',
+      }),
+    },
+    {
+      user,
+      attributes: expect.objectContaining({ verb: 'create', resource: 'pods', subresource: 'exec', name: 'web-0' }),
+    },
+  ]);
+});
+
+test('a review that cannot be made is not a yes', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.reviews.verdict = () => Promise.reject(new Error('connection refused'));
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect([code, body.reason]).toEqual([503, 'Unavailable']);
+});
+
+test('rights that are withdrawn end an open shell with a sentence', async () => {
+  loopback = await startLoopback({ reviewEveryMs: 50 });
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const conversation = conversationOf(client);
+  loopback.reviews.verdict = () => ({ allowed: false });
+  const { messages } = await conversation;
+  expect(exitOfStatus(messages[0]!.subarray(1)).reason).toBe(reasons.Forbidden);
+});
+
+test('the agent’s refusal is the client’s, and comes before any 101', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  loopback.agent.onAttach = () => {
+    throw new CrashcartError(reasons.MountPointOccupied, 'the container has its own /dev/crashcart');
+  };
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect(code).toBe(409);
+  expect(body).toMatchObject({ reason: 'MountPointOccupied', message: 'the container has its own /dev/crashcart' });
+});
+
+test('a session that is not there is refused by name', async () => {
+  loopback = await startLoopback();
+  const { code, body } = await refusalOf(loopback.connect('nothing'));
+  expect([code, body.reason]).toEqual([404, 'NotFound']);
+  expect(body.message).toContain('there is no DebugSession nothing in namespace shop');
+});
+
+test('a session whose watch event is late is waited for', async () => {
+  loopback = await startLoopback();
+  const client = loopback.connect('s');
+  setTimeout(() => runSession(loopback, 's'), 100);
+  await once(client, 'open');
+});
+
+test('a session that failed is refused with the reason of its Ready condition', async () => {
+  loopback = await startLoopback();
+  const ready = { type: 'Ready', status: 'False', reason: 'PodReplaced', message: 'the pod was replaced' } as const;
+  const conditions = [{ ...ready, observedGeneration: 1, lastTransitionTime: '2026-11-24T00:00:00Z' }];
+  loopback.cache.set(debugSession('s', { phase: 'Failed', conditions }));
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect(code).toBe(409);
+  expect(body).toMatchObject({ reason: 'PodReplaced', message: 'the pod was replaced' });
+});
+
+test('a session that is over and forgotten is refused with how it ended', async () => {
+  loopback = await startLoopback();
+  const exit = { code: 3, reason: 'Completed', at: '2026-11-24T00:00:00Z' };
+  loopback.cache.set(debugSession('s', { phase: 'Finished', nodeName: 'node-1', exit }));
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect([code, body.reason]).toEqual([410, 'SessionEnded']);
+  expect(body.message).toContain('exit code 3');
+});
+
+test('a session that the agent is told of a moment later is attached all the same', async () => {
+  loopback = await startLoopback();
+  loopback.cache.set(debugSession('s', { phase: 'Preparing', nodeName: 'node-1' }));
+  const client = loopback.connect('s');
+  setTimeout(() => runSession(loopback, 's'), 200);
+  await once(client, 'open');
+});
+
+test('a client without a protocol that we speak is refused before the upgrade', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const { code, body } = await refusalOf(loopback.connect('s', { protocols: ['v3.channel.k8s.io'] }));
+  expect([code, body.reason]).toEqual([422, 'Invalid']);
+});
+
+test('a replica that goes away closes its clients with "come back", not with a status', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const client = loopback.connect('s');
+  await once(client, 'open');
+  const conversation = conversationOf(client);
+  loopback.attach.close();
+  expect(await conversation).toEqual({ messages: [], closeCode: 1012 });
+});
