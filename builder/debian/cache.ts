@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
@@ -40,10 +40,11 @@ async function fetchMissing(
   const found = new Map<string, Buffer>();
   if (missing.length === 0) return found;
   const mirror = findMirror(environment);
-  const suffix = randomBytes(4).toString('hex');
+  // A directory of its own takes whatever a client leaves of a failed download away with it.
+  const scratch = await mkdtemp(join(directory, '.fetch-'));
   const downloads: Download[] = missing.map(({ path, size, sha256 }) => ({
     url: `${mirror}/${path}`,
-    path: join(directory, `.${sha256}.${suffix}`),
+    path: join(scratch, `${sha256}.deb`),
     size,
     sha256,
   }));
@@ -55,7 +56,7 @@ async function fetchMissing(
       await rename(fetched, join(directory, `${wanted.sha256}.deb`));
     }
   } finally {
-    for (const { path } of downloads) await rm(path, { force: true });
+    await rm(scratch, { recursive: true, force: true });
   }
   return found;
 }

@@ -4,7 +4,7 @@ import { inProject } from '../paths.ts';
 
 /** Documentation, headers and C++ sources stay behind: a tenth of the package is enough to run it. */
 const wanted = /(^|\/)(package\.json|LICENSE\.txt|[^/]+\.(js|cjs))$/;
-const unwanted = /^(doc|vendor|lib)\//;
+const unwanted = /^(doc|vendor|lib|cnoke)\b/;
 
 /** The files that `import 'koffi'` needs on this architecture with glibc, under a node_modules directory. */
 export function koffiFiles(under: string): TarEntry[] {
