@@ -10,5 +10,6 @@ export function sessionsCgroup(cgroupsPath: string): string {
   const parts = cgroupsPath.split('/').filter((part) => part !== '' && part !== '.' && part !== '..');
   const kubepods = parts.findIndex((part) => /^kubepods(\.slice)?$/.test(part));
   const above = parts.slice(0, kubepods >= 0 ? kubepods : -1);
-  return `/${[...above, 'crashcart'].join('/')}`;
+  const name = parts[kubepods]?.endsWith('.slice') ? 'crashcart.slice' : 'crashcart';
+  return `/${[...above, name].join('/')}`;
 }

@@ -1,0 +1,188 @@
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { CrashcartError, reasons } from '../../base/errors.ts';
+import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { isShared, mountOf, parseMountinfo } from '../../linux/mountinfo.ts';
+import { mountNamespaceFlag } from '../../linux/namespaces.ts';
+import { pidfdHasExited } from '../../linux/pidfd.ts';
+import { parseStartTime } from '../../linux/proc.ts';
+import { type Entry, type EntryArguments, runEntry } from '../session/entry.ts';
+import { type EntryLine, entryError } from '../session/entry-line.ts';
+import { eraseRecord, type PlacementRecord, writeRecord } from './journal.ts';
+
+/** The toolbox in containers' own mount namespaces (visibility Container): counted, journalled, taken out after the last session. */
+export interface Placements {
+  /**
+   * Takes over `mount`, a detached clone of the toolbox. The first session of a container places it; the others find it there.
+   * Throws MountPointOccupied, ContainerUnsupported, ContainerNotRunning.
+   */
+  acquire(target: PlacementTarget, toolbox: string, mount: Fd): Promise<Placement>;
+}
+
+export interface PlacementTarget {
+  readonly pid: number;
+  readonly pidfd: number;
+  readonly containerId: string;
+}
+
+export interface Placement {
+  /** Counts down; the last takes the toolbox out. Safe twice. Answers what could not be removed. */
+  release(): Promise<{ readonly leftovers?: string }>;
+}
+
+interface Placed {
+  readonly toolbox: string;
+  readonly record: PlacementRecord;
+  readonly mount: Fd;
+  readonly pidfd: Fd;
+}
+
+/** All that is under way or there for one container; steps on it run one after another. */
+interface Slot {
+  users: number;
+  placed: Placed | undefined;
+  last: Promise<unknown>;
+}
+
+export interface PlacementDeps {
+  readonly kernel: Kernel;
+  readonly entry: Entry;
+  readonly stateDirectory: string;
+}
+
+export function openPlacements(deps: PlacementDeps): Placements {
+  mkdirSync(deps.stateDirectory, { recursive: true, mode: 0o700 });
+  const slots = new Map<string, Slot>();
+  const inTurn = <T>(slot: Slot, step: () => Promise<T>): Promise<T> => {
+    const next = slot.last.then(step, step);
+    slot.last = next.catch(() => {});
+    return next;
+  };
+  return {
+    acquire: async (target, toolbox, mount) => {
+      const key = target.containerId;
+      const slot = slots.get(key) ?? { users: 0, placed: undefined, last: Promise.resolve() };
+      slots.set(key, slot);
+      slot.users++;
+      const release = async (): Promise<{ leftovers?: string }> => {
+        if (--slot.users > 0) return {};
+        slots.delete(key);
+        return slot.placed ? await takeOut(deps, slot.placed) : {};
+      };
+      try {
+        await inTurn(slot, async () => {
+          if (slot.placed) reuse(deps.kernel, slot.placed, toolbox, mount);
+          else slot.placed = await place(deps, target, toolbox, mount);
+        });
+      } catch (error) {
+        await inTurn(slot, release);
+        throw error;
+      }
+      let released: Promise<{ leftovers?: string }> | undefined;
+      return {
+        release: () => {
+          released ??= inTurn(slot, release);
+          return released;
+        },
+      };
+    },
+  };
+}
+
+function reuse(kernel: Kernel, placed: Placed, toolbox: string, mount: Fd): void {
+  closeAll(kernel, mount);
+  if (placed.toolbox === toolbox) return;
+  throw new CrashcartError(
+    reasons.MountPointOccupied,
+    `Another session shows the toolbox "${placed.toolbox}" to this container: end it first, or take visibility Session.`,
+  );
+}
+
+async function place(deps: PlacementDeps, target: PlacementTarget, toolbox: string, mount: Fd): Promise<Placed> {
+  const { kernel, stateDirectory } = deps;
+  try {
+    requirePrivatePropagation(target.pid);
+    const record: PlacementRecord = {
+      containerId: target.containerId,
+      pid: target.pid,
+      startTime: parseStartTime(readFileSync(`/proc/${target.pid}/stat`, 'utf8')),
+      device: statSync(`/proc/self/fd/${mount}`).dev.toString(16),
+      created: true,
+      createdDev: false,
+    };
+    // Written before the deed: a crash in between leaves a record of nothing, never a mount without a record.
+    writeRecord(stateDirectory, record);
+    const done = await oneShot(deps, { verb: 'place', target: target.pidfd, mount, values: {} });
+    if (done.type !== 'placed') throw new CrashcartError(reasons.Internal, `crashcart-enter answered "${done.type}".`);
+    const exact = { ...record, created: done.created, createdDev: done.createdDev };
+    writeRecord(stateDirectory, exact);
+    return { toolbox, record: exact, mount, pidfd: target.pidfd as Fd };
+  } catch (error) {
+    closeAll(kernel, mount);
+    eraseRecord(stateDirectory, target.containerId);
+    throw error;
+  }
+}
+
+/** On a shared mount ours would appear on the node and in every peer: nobody asked for that. */
+function requirePrivatePropagation(pid: number): void {
+  const dev = mountOf(parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8')), '/dev');
+  if (dev === undefined || !isShared(dev)) return;
+  throw new CrashcartError(
+    reasons.ContainerUnsupported,
+    'The container shares its /dev mount with others, so the toolbox would appear there too: take visibility Session.',
+  );
+}
+
+async function takeOut(deps: PlacementDeps, { record, mount, pidfd }: Placed): Promise<{ leftovers?: string }> {
+  try {
+    if (!pidfdHasExited(deps.kernel, pidfd)) {
+      const values = { created: Number(record.created), createddev: Number(record.createdDev) };
+      await oneShot(deps, { verb: 'remove', target: pidfd, mount, values });
+    }
+  } catch (error) {
+    // With the container its mount namespace goes, and the mount in it.
+    if (!isEnded(error)) return { leftovers: `the toolbox in container ${record.containerId}: ${String(error)}` };
+  } finally {
+    closeAll(deps.kernel, mount);
+  }
+  eraseRecord(deps.stateDirectory, record.containerId);
+  return {};
+}
+
+const isEnded = (error: unknown): boolean =>
+  error instanceof CrashcartError && error.reason === reasons.ContainerNotRunning;
+
+interface OneShot {
+  readonly verb: 'place' | 'remove';
+  readonly target: number;
+  readonly mount: Fd | undefined;
+  readonly values: EntryArguments['values'];
+}
+
+/** A file system of the container that does not answer (FUSE, NFS) must not hold the agent. */
+const oneShotTimeoutMs = 20_000;
+
+/** Runs crashcart-enter for one deed in the container's mount namespace and gives its last line; its error line is thrown. */
+export async function oneShot(
+  { kernel, entry }: Pick<PlacementDeps, 'kernel' | 'entry'>,
+  deed: OneShot,
+): Promise<EntryLine> {
+  const { child, lines } = runEntry(kernel, entry, {
+    verb: deed.verb,
+    descriptors: { pidfd: deed.target, toolbox: deed.mount },
+    values: { namespaces: mountNamespaceFlag.toString(16), ...deed.values },
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), oneShotTimeoutMs);
+  try {
+    for await (const line of lines) {
+      if (line.type === 'error') throw entryError(line);
+      if (line.type !== 'warning') return line;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  throw new CrashcartError(
+    reasons.Internal,
+    `crashcart-enter ${deed.verb} ended without an answer: see the node agent's log.`,
+  );
+}

@@ -1,0 +1,66 @@
+import { constants } from 'node:os';
+import { toolboxMount } from '../../api/names.ts';
+import { CrashcartError, reasons } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
+import { errnoName } from '../../linux/errno.ts';
+
+/** What crashcart-enter says on its status pipe, a line each. */
+export type EntryLine =
+  | { readonly type: 'error'; readonly step: string; readonly errno: number; readonly detail: string }
+  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'exited'; readonly code: number; readonly signal?: string }
+  | { readonly type: 'target-exited' }
+  | { readonly type: 'placed'; readonly created: boolean; readonly createdDev: boolean }
+  | { readonly type: 'removed' }
+  | { readonly type: 'warning'; readonly detail: string };
+
+/** What it does not know becomes a warning, for the log. */
+export function parseEntryLine(line: string): EntryLine {
+  const [type = '', ...words] = line.split(' ');
+  const [first = '', second = ''] = words;
+  switch (type) {
+    case 'error':
+      return { type, step: first, errno: Number(second), detail: words.slice(2).join(' ') };
+    case 'started':
+      return { type, pid: Number(first) };
+    case 'exited':
+      return { type, code: Number(first), ...signalOf(Number(second)) };
+    case 'placed':
+      return { type, created: first === '1', createdDev: second === '1' };
+    case 'target-exited':
+    case 'removed':
+      return { type };
+    default:
+      return { type: 'warning', detail: line };
+  }
+}
+
+function signalOf(number: number): { signal?: string } {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return number === 0 ? {} : { signal: found?.[0] ?? `SIG${number}` };
+}
+
+const esrch = 3;
+
+/** The one sentence for a person; the failed step and its errno stay in the cause. */
+export function entryError({ step, errno, detail }: Extract<EntryLine, { type: 'error' }>): CrashcartError {
+  const cause = new Error(`crashcart-enter: ${step}: ${printable(detail)}: ${errnoName(errno)}`);
+  if (step === 'occupied') {
+    const what = detail.startsWith('/dev') ? detail : `the container has ${detail} of its own at ${toolboxMount}`;
+    return new CrashcartError(
+      reasons.MountPointOccupied,
+      `The toolbox cannot be placed: ${what}; crashcart does not hide or replace what belongs to a container, so remove it there first.`,
+      { cause },
+    );
+  }
+  if (step === 'setns' && errno === esrch) {
+    return new CrashcartError(
+      reasons.ContainerNotRunning,
+      'The container ended while it was being entered: try again once it runs.',
+      { cause },
+    );
+  }
+  return new CrashcartError(reasons.Internal, `Entering the container failed at "${step}": see the node agent's log.`, {
+    cause,
+  });
+}

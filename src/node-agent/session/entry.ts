@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import { keepInheritedDescriptors, openPipe, sealProgram } from '../../linux/descriptors.ts';
+import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { type EntryLine, parseEntryLine } from './entry-line.ts';
+
+/** crashcart-enter, ready to run: sealed in memory, so that its file can be neither changed nor caught by a container. */
+export interface Entry extends Disposable {
+  readonly path: string;
+}
+
+export function openEntry(kernel: Kernel, file: string): Entry {
+  keepInheritedDescriptors(kernel);
+  const program = sealProgram(kernel, file, 'crashcart-enter');
+  // By our pid, not `self`: the child looks it up after its descriptors were put in order.
+  return { path: `/proc/${process.pid}/fd/${program}`, [Symbol.dispose]: () => closeAll(kernel, program) };
+}
+
+/** What the program is told; the meaning of each stands in native/enter.h. */
+export interface EntryArguments {
+  readonly verb: 'run' | 'place' | 'remove';
+  /** Inherited at numbers from 3 up, under these names. */
+  readonly descriptors: Readonly<Record<string, number | undefined>>;
+  /** Descriptors of the v1 cgroups to join. */
+  readonly joins?: readonly number[];
+  readonly values: Readonly<Record<string, string | number>>;
+  readonly command?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Standard input, output and error of the command. */
+  readonly stdio?: readonly [number, number, number];
+}
+
+/** Standard streams, then status. */
+const firstDescriptor = 4;
+
+/** A running crashcart-enter. Its lines come in order; the list ends with the program. */
+export interface RunningEntry {
+  readonly child: ChildProcess;
+  readonly lines: AsyncIterable<EntryLine>;
+}
+
+export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments): RunningEntry {
+  const status = openPipe(kernel);
+  try {
+    const { argv, inherited } = layOut(request);
+    const streams = request.stdio ?? (['ignore', 'ignore', 'ignore'] as const);
+    const child = spawn(entry.path, argv, {
+      argv0: 'crashcart-enter',
+      env: { ...request.env },
+      stdio: [...streams, status.write, ...inherited],
+      detached: true, // a signal to the agent's process group is not for the session
+      cwd: '/',
+    });
+    // An `error` is followed by no line: the reader sees the end of the pipe and says that.
+    child.on('error', () => {});
+    return { child, lines: readLines(status.read) };
+  } catch (error) {
+    closeAll(kernel, status.read);
+    throw error;
+  } finally {
+    closeAll(kernel, status.write);
+  }
+}
+
+/** Typed argv: the places of the descriptors in the child are decided here and nowhere else. */
+function layOut({ verb, descriptors, joins = [], values, command }: EntryArguments): {
+  argv: string[];
+  inherited: number[];
+} {
+  const inherited: number[] = [];
+  const inherit = (fd: number): number => firstDescriptor + inherited.push(fd) - 1;
+  const named = Object.entries(descriptors).flatMap(([name, fd]) =>
+    fd === undefined ? [] : [`${name}=${inherit(fd)}`],
+  );
+  const joined = joins.map(inherit);
+  const argv = [
+    verb,
+    'status=3',
+    ...named,
+    ...(joined.length > 0 ? [`joins=${joined.join(',')}`] : []),
+    ...Object.entries(values).map(([name, value]) => `${name}=${value}`),
+    ...(command ? ['--', ...command] : []),
+  ];
+  return { argv, inherited };
+}
+
+/** A line is at most 1 KiB; what is longer is not from our program. */
+const maxPendingBytes = 4096;
+
+async function* readLines(fd: Fd): AsyncGenerator<EntryLine> {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let pending = '';
+  for await (const chunk of socket) {
+    const parts = `${pending}${String(chunk)}`.split('\n');
+    pending = (parts.pop() ?? '').slice(0, maxPendingBytes);
+    for (const line of parts) yield parseEntryLine(line);
+  }
+}

@@ -1,0 +1,159 @@
+import { defaultShell } from '../../api/names.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CgroupLayout } from '../../linux/cgroup.ts';
+import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { mapOwners } from '../../linux/mount.ts';
+import type { Placement, Placements } from '../mount/placements.ts';
+import type { Toolboxes } from '../toolbox/toolboxes.ts';
+import { openSessionCgroup, type SessionCgroup } from './cgroup.ts';
+import type { Entry, EntryArguments } from './entry.ts';
+import { sessionEnvironment } from './environment.ts';
+import { decidePrivileges, type Privileges } from './profile.ts';
+import type { ProcessRequest, SessionProcess } from './request.ts';
+import { openStdio, type SessionStdio } from './stdio.ts';
+import type { SessionStreams } from './streams.ts';
+import { type Supervised, superviseCommand } from './supervised.ts';
+import { examineTarget, type Surroundings } from './target.ts';
+import { verifyProcess } from './verify.ts';
+
+export type * from './request.ts';
+
+/** What lives as long as the agent; `openProcessDeps` makes it. */
+export interface ProcessDeps {
+  readonly kernel: Kernel;
+  readonly entry: Entry;
+  readonly toolboxes: Toolboxes;
+  readonly cgroups: CgroupLayout;
+  readonly placements: Placements;
+  /** The host's cgroup namespace, where the agent has one of its own. */
+  readonly hostCgroup?: Fd;
+  readonly log: Logger;
+}
+
+/**
+ * Starts a command in a container, with the toolbox at /dev/crashcart, in a cgroup of its own. Resolves once it was looked at from outside and
+ * let go; rejects with a CrashcartError (MountPointOccupied, ContainerUnsupported, ContainerNotRunning, ToolboxNotFound, ProfileRefused,
+ * Invalid, Timeout, Internal), and then nothing is left. A command that is not there is no error here: it exits with 127, as in a shell.
+ */
+export async function startProcess(request: ProcessRequest, deps: ProcessDeps): Promise<SessionProcess> {
+  const { target } = request;
+  await using undo = new AsyncDisposableStack();
+  using surroundings = examineTarget(deps.kernel, target);
+  const { profile, user } = request;
+  const privileges = decidePrivileges({ spec: target.spec, profile, user, available: surroundings.available });
+  const owner = { uid: surroundings.hostUid(privileges.uid), gid: surroundings.hostGid(privileges.gid) };
+  using toolbox = openToolbox(request, deps, surroundings);
+  const placement = await toolbox.place();
+  if (placement) undo.defer(async () => void (await placement.release()));
+  const cgroup = openSessionCgroup(request, deps);
+  undo.defer(async () => void (await cgroup.endAndRemove()));
+  const stdio = openStdio(deps.kernel, request, owner);
+  undo.defer(() => stdio.abandon());
+  const command = superviseCommand(deps, target, {
+    descriptors: {
+      pidfd: target.pidfd,
+      toolbox: toolbox.mount,
+      devpts: stdio.devpts,
+      master: stdio.master,
+      cgroup: cgroup.unified,
+      hostcgroup: deps.hostCgroup,
+    },
+    joins: cgroup.legacy,
+    values: argumentsOf(request, surroundings, privileges),
+    command: request.command?.length ? request.command : defaultShell,
+    env: sessionEnvironment(request.env, target.spec.env),
+    stdio: stdio.inner,
+  });
+  undo.defer(() => command.abandon());
+  const pid = await command.started;
+  verifyProcess(pid, { privileges, surroundings, target, cgroup: cgroup.path });
+  const streams = stdio.open();
+  command.letGo();
+  undo.move();
+  return sessionProcess({ pid, stdio, streams, command, cgroup, placement });
+}
+
+interface OpenToolbox extends Disposable {
+  /** What the session places itself; none when it stands in the container for all. */
+  readonly mount?: Fd;
+  place(): Promise<Placement | undefined>;
+}
+
+/** A clone with the owners that the container's user namespace knows. */
+function openToolbox(request: ProcessRequest, deps: ProcessDeps, surroundings: Surroundings): OpenToolbox {
+  const { kernel, toolboxes, placements } = deps;
+  const mount = toolboxes.clone(request.toolbox);
+  const close = (): void => closeAll(kernel, mount);
+  try {
+    if (surroundings.userNamespace !== undefined) mapOwners(kernel, mount, surroundings.userNamespace);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  if (request.visibility === 'Session') return { mount, place: async () => undefined, [Symbol.dispose]: close };
+  return {
+    place: () => placements.acquire(request.target, request.toolbox, mount), // which owns it from now on
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function argumentsOf(
+  request: ProcessRequest,
+  surroundings: Surroundings,
+  privileges: Privileges,
+): EntryArguments['values'] {
+  return {
+    namespaces: surroundings.namespaces.toString(16),
+    userns: Number(surroundings.userNamespace !== undefined),
+    tty: Number(request.tty),
+    cwd: request.target.spec.cwd || '/',
+    uid: privileges.uid,
+    gid: privileges.gid,
+    groups: privileges.groups.join(','),
+    bounding: privileges.bounding.toString(16),
+    permitted: privileges.permitted.toString(16),
+    ambient: privileges.ambient.toString(16),
+    nonewprivs: Number(privileges.noNewPrivileges),
+  };
+}
+
+interface Parts {
+  readonly pid: number;
+  readonly stdio: SessionStdio;
+  readonly streams: SessionStreams;
+  readonly command: Supervised;
+  readonly cgroup: SessionCgroup;
+  readonly placement: Placement | undefined;
+}
+
+function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Parts): SessionProcess {
+  const { stdout, stderr, stdin } = streams;
+  const end = async (): Promise<void> => {
+    await cgroup.kill();
+    await command.exited;
+  };
+  const tidy = async (): Promise<{ leftovers?: string }> => {
+    const cgroupLeft = await cgroup.endAndRemove();
+    await command.exited;
+    for (const stream of [stdout, stderr, stdin]) stream?.destroy();
+    const placementLeft = await placement?.release();
+    const leftovers = [cgroupLeft, placementLeft?.leftovers].filter(Boolean).join('; ');
+    return leftovers === '' ? {} : { leftovers };
+  };
+  let tidied: ReturnType<typeof tidy> | undefined;
+  const cleanup = (): ReturnType<typeof tidy> => {
+    tidied ??= tidy();
+    return tidied;
+  };
+  return {
+    pid,
+    stdout,
+    ...(stderr ? { stderr } : {}),
+    ...(stdin ? { stdin } : {}),
+    resize: (size) => stdio.resize(size),
+    exited: command.exited,
+    end,
+    cleanup,
+    [Symbol.asyncDispose]: async () => void (await cleanup()),
+  };
+}

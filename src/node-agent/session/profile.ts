@@ -1,0 +1,95 @@
+import type { ProfileName } from '../../api/debug-session.ts';
+import { CrashcartError, reasons } from '../../base/errors.ts';
+import { type CapabilityMask, capabilityMask, capabilityNames } from '../../linux/capabilities.ts';
+import type { TargetSpec } from './request.ts';
+
+/** What the session's processes are; ids as the container counts them. */
+export interface Privileges {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  /** More than this they can never get. */
+  readonly bounding: CapabilityMask;
+  /** Have at the start (effective too). */
+  readonly permitted: CapabilityMask;
+  /** Keep through exec although they are not root. */
+  readonly ambient: CapabilityMask;
+  readonly noNewPrivileges: boolean;
+}
+
+export interface ProfileRequest {
+  readonly spec: TargetSpec;
+  readonly profile: ProfileName;
+  readonly user?: { readonly uid?: number; readonly gid?: number } | undefined;
+  /** What the agent can give: its own capabilities, or all in a user namespace of the container's own. */
+  readonly available: CapabilityMask;
+}
+
+const ptrace = capabilityMask(['SYS_PTRACE']);
+/**
+ * Setting wake-up timers harms nobody, and a container without the capability can neither trace a process that has it nor open its memory,
+ * environment and descriptors: "a superset of the tracer's capabilities" is the kernel's test (ptrace(2)).
+ */
+const shield = capabilityMask(['WAKE_ALARM']);
+const none: CapabilityMask = 0n;
+
+/** What each profile adds to the container's own set; the names and meanings of `kubectl debug`. */
+const additions: Readonly<Record<ProfileName, (available: CapabilityMask) => CapabilityMask>> = {
+  general: () => ptrace,
+  baseline: () => none,
+  restricted: () => none,
+  netadmin: () => capabilityMask(['NET_ADMIN', 'NET_RAW']),
+  sysadmin: (available) => available,
+};
+
+/** Decides; throws ProfileRefused with the reason. No seccomp filter yet: the session runs without one. */
+export function decidePrivileges(request: ProfileRequest): Privileges {
+  const { spec, profile, user, available } = request;
+  const ids = { uid: user?.uid ?? spec.user.uid, gid: user?.gid ?? spec.user.gid, groups: spec.user.additionalGids };
+  if (profile === 'restricted') return restricted(ids);
+  const added = additions[profile](available);
+  const container = capabilityMask(spec.capabilities.bounding);
+  requireAvailable(profile, added & ~available);
+  requireSafe(profile, container, added & ~container);
+  const guard = container & (ptrace | shield) ? none : shield & available;
+  const bounding = (container & available) | added | guard;
+  // Root gets its bounding set at every exec; others only what is ambient, as the container's own processes do.
+  const kept = (capabilityMask(spec.capabilities.ambient) & bounding) | added | guard;
+  const isRoot = ids.uid === 0;
+  return {
+    ...ids,
+    bounding,
+    permitted: isRoot ? bounding : kept,
+    ambient: isRoot ? none : kept,
+    noNewPrivileges: spec.noNewPrivileges,
+  };
+}
+
+function restricted(ids: Pick<Privileges, 'uid' | 'gid' | 'groups'>): Privileges {
+  if (ids.uid === 0) {
+    throw new CrashcartError(
+      reasons.ProfileRefused,
+      'The profile "restricted" does not run as root, and the container does: name another user id, or take another profile.',
+    );
+  }
+  return { ...ids, bounding: none, permitted: none, ambient: none, noNewPrivileges: true };
+}
+
+function requireAvailable(profile: ProfileName, missing: CapabilityMask): void {
+  if (missing === none) return;
+  throw new CrashcartError(
+    reasons.ProfileRefused,
+    `The profile "${profile}" needs ${list(missing)}, which the node agent does not hold: add it to the agent in the chart's values.`,
+  );
+}
+
+/** Who holds SYS_PTRACE can take over every process in sight, and so would get what the session has more. */
+function requireSafe(profile: ProfileName, container: CapabilityMask, more: CapabilityMask): void {
+  if (more === none || !(container & ptrace)) return;
+  throw new CrashcartError(
+    reasons.ProfileRefused,
+    `The profile "${profile}" would hand ${list(more)} to the container, which holds CAP_SYS_PTRACE and could take the session over: use "general" or "baseline".`,
+  );
+}
+
+const list = (mask: CapabilityMask): string => capabilityNames(mask).join(', ');

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { CrashcartError, reasons } from '../../base/errors.ts';
+import { namespaceOf } from '../../linux/namespaces.ts';
+import { type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
+import type { Privileges } from './profile.ts';
+import type { Surroundings } from './target.ts';
+
+export interface Expected {
+  readonly privileges: Privileges;
+  readonly surroundings: Surroundings;
+  readonly target: { readonly pid: number };
+  /** Path of the session's cgroup. */
+  readonly cgroup: string;
+}
+
+/**
+ * Looks at the process from outside, while it waits at its gate: what it was told to drop it must have dropped, whatever the container's
+ * /proc or the program's own belief say. Throws Internal that lists every difference.
+ */
+export function verifyProcess(pid: number, expected: Expected): void {
+  const status = parseProcessStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  const differences = [
+    ...differencesOfStatus(status, expected),
+    ...(['pid', 'net', 'user'] as const)
+      .filter((name) => namespaceOf(pid, name) !== namespaceOf(expected.target.pid, name))
+      .map((name) => `${name} namespace`),
+    ...(namespaceOf(pid, 'mnt') === namespaceOf('self', 'mnt') ? ['mount namespace'] : []),
+    ...(isInside(cgroups, expected.cgroup) ? [] : ['cgroup']),
+  ];
+  if (differences.length === 0) return;
+  throw new CrashcartError(
+    reasons.Internal,
+    `The session was ended before its command ran, because its process differs from what was decided in: ${differences.join(', ')}.`,
+  );
+}
+
+function differencesOfStatus(status: ProcessStatus, { privileges, surroundings }: Expected): string[] {
+  const { uid, gid, groups, bounding, permitted, ambient, noNewPrivileges } = privileges;
+  const sets = status.capabilities;
+  const same: Readonly<Record<string, boolean>> = {
+    uid: allAre(status.uids, surroundings.hostUid(uid)),
+    gid: allAre(status.gids, surroundings.hostGid(gid)),
+    groups: sorted(status.groups) === sorted(groups.map(surroundings.hostGid)),
+    'bounding set': sets.bounding === bounding,
+    'permitted capabilities': sets.permitted === permitted && sets.effective === permitted,
+    'inherited capabilities': sets.ambient === ambient && sets.inheritable === ambient,
+    no_new_privs: status.noNewPrivileges === noNewPrivileges,
+  };
+  return Object.keys(same).filter((name) => !same[name]);
+}
+
+const allAre = (ids: readonly number[], id: number): boolean => ids.length === 4 && ids.every((each) => each === id);
+
+const sorted = (ids: readonly number[]): string => [...new Set(ids)].sort((a, b) => a - b).join();
+
+/** Every hierarchy that has our cgroup at all names it; seen through the agent's cgroup namespace the path may start with `/..`. */
+function isInside(cgroups: string, path: string): boolean {
+  return cgroups.split('\n').some((line) => line.endsWith(path));
+}
