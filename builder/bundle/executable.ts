@@ -1,5 +1,5 @@
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { inProject } from '../paths.ts';
 import { run } from '../process.ts';
 import { strippedNode } from './node.ts';
@@ -19,11 +19,14 @@ export async function buildExecutable(script: string, out: string): Promise<void
   try {
     const node = join(scratch, 'node');
     const blob = join(scratch, 'blob');
-    const config = { main: inProject(script), output: blob, disableExperimentalSEAWarning: true, useCodeCache: true };
+    // The path goes into the blob as it is written here: without the directory it is the same on every machine.
+    const config = { main: basename(script), output: blob, disableExperimentalSEAWarning: true, useCodeCache: true };
     await writeFile(join(scratch, 'sea.json'), JSON.stringify(config));
     await copyFile(inProject(strippedNode), node);
-    // The code cache is only good for the very Node that made it.
-    await run(node, ['--experimental-sea-config', join(scratch, 'sea.json')]);
+    // The code cache is only good for the very Node that made it. It has hashes in it, whose seed would be drawn by chance.
+    await run(node, ['--random-seed=1', '--experimental-sea-config', join(scratch, 'sea.json')], {
+      cwd: dirname(inProject(script)),
+    });
     // In a process of its own: it talks on stderr about sections that a stripped file has no names for.
     const postject = inProject('node_modules/postject/dist/cli.js');
     await run(process.execPath, [postject, node, resource, blob, '--sentinel-fuse', sentinelFuse]);
