@@ -102,23 +102,24 @@ export function clusterOf(state: ClusterState): Cluster {
       await Promise.all(nodes.map((node) => importInto(bin('ctr'), node.containerdSocket, tar)));
     },
     restart: async (name, service) => {
+      const { directory } = find(name);
       const pid = (await on(name, ['cat', `/run/${service}.pid`])).trim();
-      tell(find(name).directory, 'stop', service);
-      await until(
-        `${service} on ${name} ends`,
-        () =>
-          on(name, ['test', '!', '-e', `/proc/${pid}`]).then(
-            () => true,
-            () => undefined,
-          ),
-        {
-          timeout: 30_000,
-        },
-      );
-      tell(find(name).directory, 'start', service);
+      const ended = (): Promise<true | undefined> =>
+        on(name, ['test', '!', '-e', `/proc/${pid}`]).then(yes, () => undefined);
+      tell(directory, 'stop', service);
+      try {
+        await until(`${service} ends`, ended, { timeout: 3_000 });
+      } catch {
+        // The API server would wait for a minute until its last client is gone.
+        tell(directory, 'kill', service);
+        await until(`${service} on ${name} dies`, ended, { timeout: 10_000 });
+      }
+      tell(directory, 'start', service);
     },
   };
 }
+
+const yes = (): true => true;
 
 const clusterNode = (directory: string, { name, ip, init }: NodeState): ClusterNode => ({
   name,

@@ -64,8 +64,8 @@ start() {
 	echo $! >"/run/$1.pid"
 }
 
-stop() {
-	[[ -e /run/$1.pid ]] && kill "$(cat "/run/$1.pid")" || true
+stop() { # service, signal
+	if [[ -e /run/$1.pid ]]; then kill -s "$2" "$(cat "/run/$1.pid")" || true; fi
 }
 
 make_machine
@@ -74,7 +74,9 @@ exec 3<>"$STATE/control"
 touch "$STATE/ready"
 while read -r -u 3 verb service; do
 	case $verb in
-	start | stop) "$verb" "$service" ;;
+	start) start "$service" ;;
+	stop) stop "$service" TERM ;;
+	kill) stop "$service" KILL ;;
 	*) echo "unknown: $verb $service" ;;
 	esac
 done

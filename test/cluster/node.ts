@@ -97,7 +97,7 @@ export function startService(directory: string, name: string, argv: Service, pat
 }
 
 /** Speaks to the node's pid 1. A line is shorter than PIPE_BUF, so lines of several writers do not mix. */
-export function tell(directory: string, verb: 'start' | 'stop', service: string): void {
+export function tell(directory: string, verb: 'start' | 'stop' | 'kill', service: string): void {
   appendFileSync(join(directory, 'control'), `${verb} ${service}\n`);
 }
 
