@@ -1,3 +1,4 @@
+import { apiServiceName } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { errorOfStatus } from '../wire/status.ts';
@@ -10,7 +11,8 @@ export class ApiRefusal extends CrashcartError {
 
   constructor(body: string, code: number) {
     const error = errorOfStatus(body, code);
-    super(error.reason, oneLine(error.message));
+    // A proxy, or an API server that has no such path, answers in plain text.
+    super(error.reason, oneLine(isJson(body) ? error.message : `HTTP ${code}: ${body.slice(0, 200)}`));
     this.code = code;
     this.kind = kindOf(body);
   }
@@ -32,8 +34,25 @@ export function explain(caught: unknown, asked: Request): CrashcartError {
   return sentence === undefined ? caught : new CrashcartError(caught.reason, sentence, { cause: caught });
 }
 
+/** Reasons that the API server itself gives: they are about the request. All others are the session's own, and finished sentences. */
+const aboutRequest: ReadonlySet<string> = new Set<string>([
+  reasons.Forbidden,
+  reasons.Unauthorized,
+  reasons.NotFound,
+  reasons.Invalid,
+  reasons.Unavailable,
+  reasons.Timeout,
+  reasons.Internal,
+]);
+export const isAboutRequest = (reason: string): boolean => aboutRequest.has(reason);
+
 function sentenceOf(refusal: ApiRefusal, asked: Request): string | undefined {
+  if (!isAboutRequest(refusal.reason)) return undefined;
   switch (refusal.code) {
+    case 400:
+      return /strict decoding error/.test(refusal.message)
+        ? `the Crashcart of this cluster does not know all of what was asked (${refusal.message}): compare "kubectl crashcart version"`
+        : undefined;
     case 401:
       return 'the API server does not know who you are: log in again, then see "kubectl auth whoami"';
     case 403:
@@ -42,9 +61,11 @@ function sentenceOf(refusal: ApiRefusal, asked: Request): string | undefined {
       return missing(refusal, asked);
     case 409:
       return asked.verb === 'create' ? `${refusal.message}: try again` : undefined;
+    case 422:
+      return `the cluster does not take this session: ${refusal.message.replace(/^\S+ "[^"]*" is invalid: /, '')}`;
     case 503:
-      return asked.verb === 'attach' && refusal.reason === reasons.Unavailable
-        ? `the attach service of Crashcart is not available (${refusal.message}): see "kubectl get apiservice v1alpha1.subresources.crashcart.dev"`
+      return asked.verb === 'attach'
+        ? `the attach service of Crashcart is not available (${refusal.message}): ${seeService}`
         : undefined;
     default:
       return undefined;
@@ -54,11 +75,14 @@ function sentenceOf(refusal: ApiRefusal, asked: Request): string | undefined {
 export const installHint =
   'Crashcart is not installed in this cluster: "helm install crashcart charts/crashcart -n crashcart-system --create-namespace" does it';
 
+const seeService = `see "kubectl get apiservice ${apiServiceName}"`;
+
 function missing(refusal: ApiRefusal, { verb, resource, namespace, name }: Request): string {
   if (refusal.kind === 'namespaces' || /^namespaces "/.test(refusal.message)) {
     return `there is no namespace "${namespace}": see "kubectl get namespaces"`;
   }
   if (/could not find the requested resource|page not found/.test(refusal.message)) {
+    if (verb === 'attach') return `the attach service of Crashcart is not there: ${seeService}`;
     return isOurs(resource) ? installHint : `this API server has no ${resource}`;
   }
   if (isOurs(resource) && name !== undefined) {
@@ -70,29 +94,29 @@ function missing(refusal: ApiRefusal, { verb, resource, namespace, name }: Reque
 }
 
 /**
- * RBAC says which right was missing; an admission policy says it in its own words behind a long prefix. Both end with whom to
- * ask and for what.
+ * The admission policy and the gateway say in their own words what is missing and how one gets it. RBAC says only what is
+ * missing: the role that has it is named here.
  */
-function forbidden(message: string, asked: Request): string {
-  const denied = /denied request: (.*)$/.exec(message)?.[1];
-  const resource = asked.verb === 'attach' ? 'debugsessions/attach' : asked.resource;
-  const verb = asked.verb === 'attach' ? 'create' : asked.verb;
-  const cause = denied ?? message.replace(/^\S+ "[^"]*" is forbidden: /, '');
-  const right = denied ? 'that right' : `the right to ${verb} ${resource} in namespace "${asked.namespace}"`;
-  const check = denied
-    ? ''
-    : `; "kubectl auth can-i ${verb} ${canI(resource)} -n ${asked.namespace}" shows when you have it`;
-  return `not allowed: ${cause.replace(/\.$/, '')}. Ask an administrator of the cluster for ${right}${check}`;
+function forbidden(message: string, { verb, resource, namespace }: Request): string {
+  const said = message
+    .replace(/^\S+ "[^"]*" is forbidden: /, '')
+    .replace(/^ValidatingAdmissionPolicy .* denied request: /, '');
+  const [, user] = /^User "([^"]*)" cannot /.exec(said) ?? [];
+  if (user === undefined) return `not allowed: ${said}`;
+  const right = isOurs(resource)
+    ? `the role crashcart-user: kubectl create rolebinding crashcart-user -n ${namespace} --clusterrole=crashcart-user --user=${quoted(user)}`
+    : `the right to ${verb} ${resource} in namespace ${namespace}`;
+  return `not allowed: ${said}; ask an administrator for ${right}`;
 }
 
-function canI(resource: string): string {
-  if (resource === 'debugsessions/attach') return 'debugsessions.subresources.crashcart.dev --subresource=attach';
-  return isOurs(resource) ? `${resource}.crashcart.dev` : resource;
-}
+/** For a POSIX shell: the administrator will paste it. */
+const quoted = (text: string): string => (/^[\w@.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 const isOurs = (resource: string): boolean => resource.startsWith('debugsessions');
 
 const oneLine = (text: string): string => printable(text.trim().replace(/\s*\n\s*/g, ' ')).slice(0, 2_000);
+
+const isJson = (body: string): boolean => body.trimStart().startsWith('{');
 
 function kindOf(body: string): string | undefined {
   try {

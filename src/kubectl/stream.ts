@@ -76,7 +76,9 @@ export class SessionStream {
 
   #take(data: RawData, saw: StreamOptions['saw']): void {
     this.#heard();
-    const { channel, payload } = decodeMessage(data as Buffer);
+    const message = data as Buffer;
+    if (message.length === 0) return;
+    const { channel, payload } = decodeMessage(message);
     if (channel === channels.stdout) {
       saw?.(payload);
       this.#write(this.#host.stdout, payload);

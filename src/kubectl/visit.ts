@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import type { WebSocket } from 'ws';
-import { type DebugSession, isTerminal } from '../api/debug-session.ts';
+import { type DebugSession, isTerminal, type Phase } from '../api/debug-session.ts';
 import { plural } from '../api/names.ts';
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
-import { ApiRefusal, explain } from './api-refusal.ts';
+import { explain, isAboutRequest } from './api-refusal.ts';
 import { type Attachment, openAttach } from './attach-socket.ts';
 import { codeOfSignal, type Host, note } from './host.ts';
 import { Progress, progressOf } from './progress.ts';
@@ -78,21 +78,33 @@ async function openPatiently(api: ApiClient, wanted: Visit, signal: AbortSignal)
 
 const mayPass = (caught: unknown): boolean => caught instanceof CrashcartError && caught.reason === reasons.Unavailable;
 
-/** A session that failed stays as the record of why; one that still runs, unreachable for its maker, is ended. */
+/**
+ * A session that failed stays as the record of why; one that may still run, unreachable for its maker, is ended. The refusal
+ * may come from the agent itself, before the object says Failed.
+ */
 async function afterRefusal(api: ApiClient, wanted: Visit, caught: unknown): Promise<CrashcartError> {
   const error = explain(caught, { verb: 'attach', resource: plural, ...wanted });
   if (!wanted.owned) return error;
-  const session = await peekSession(api, wanted.namespace, wanted.name).catch(() => undefined);
-  if (!isTerminal(session?.status?.phase) || wanted.remove) {
-    const left = await deleteSession(api, wanted.namespace, wanted.name).then(
-      () => '',
-      () => `; the session is still there: kubectl crashcart rm ${wanted.name} -n ${wanted.namespace}`,
-    );
-    return new CrashcartError(error.reason, `${error.message}${left}`, { cause: caught });
-  }
-  const message = caught instanceof ApiRefusal ? error.message : (failureOf(session) ?? error.message);
-  return new CrashcartError(error.reason, `${message} (recorded in session "${wanted.name}")`, { cause: caught });
+  const { namespace, name } = wanted;
+  const failed = !isAboutRequest(error.reason) || isTerminal(await phaseOf(api, wanted));
+  const what = failed && !wanted.remove ? `recorded in session "${name}"` : await removed(api, namespace, name);
+  return new CrashcartError(error.reason, what === '' ? error.message : `${error.message} (${what})`, {
+    cause: caught,
+  });
 }
+
+const phaseOf = (api: ApiClient, { namespace, name }: Visit): Promise<Phase | undefined> =>
+  peekSession(api, namespace, name).then(
+    (session) => session?.status?.phase,
+    () => undefined,
+  );
+
+/** Empty, or that it is still there. */
+const removed = (api: ApiClient, namespace: string, name: string): Promise<string> =>
+  deleteSession(api, namespace, name).then(
+    () => '',
+    () => `the session is still there: kubectl crashcart rm ${name} -n ${namespace}`,
+  );
 
 const failureOf = (session: DebugSession | undefined): string | undefined =>
   session?.status?.conditions?.find(({ type }) => type === 'Ready')?.message;
@@ -119,14 +131,17 @@ async function conclude(tools: Tools, wanted: Visit, outcome: { code: number; re
 async function investigate(tools: Tools, wanted: Visit, why: string): Promise<number> {
   const { api, namespace, name } = { ...tools, ...wanted };
   const backoff = new Backoff({ initialMs: 200, maxMs: 1_000 });
+  let seen = false;
   for (let look = 0; look < 4 && !tools.signals.received; look++) {
     const session = await peekSession(api, namespace, name).catch(() => null);
+    seen = session !== null;
     if (session === undefined) throw new CrashcartError(reasons.Deleted, `${why}: session "${name}" was deleted`);
     if (session && isTerminal(session.status?.phase)) return fateOf(tools, wanted, session);
     await backoff.wait(tools.signals.signal);
   }
   const back = `kubectl crashcart attach ${name} -n ${namespace}`;
-  throw new CrashcartError(reasons.AgentLost, `connection lost; the session still runs: ${back}`);
+  const runs = seen ? 'still runs' : 'may still run';
+  throw new CrashcartError(reasons.AgentLost, `connection lost; the session ${runs}: ${back}`);
 }
 
 function fateOf(tools: Tools, wanted: Visit, session: DebugSession): Promise<number> {

@@ -152,24 +152,29 @@ export class ApiDouble {
     this.requests.push({ method: 'UPGRADE', url: request.url ?? '', headers: request.headers });
     const [, namespace, name] = attachPath.exec(url.pathname) ?? [];
     if (this.attachDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.attachDelayMs));
-    const refusal = this.refuseAttach?.();
-    if (refusal) {
-      const body = JSON.stringify(refusal.status);
+    const session = this.sessions.get(`${namespace}/${name}`);
+    const refusal = session ? this.refuseAttach?.() : { code: 404, status: statusNotFound(`no session ${name}`) };
+    if (refusal || !session) {
+      const body = JSON.stringify(refusal?.status);
       socket.end(
-        `HTTP/1.1 ${refusal.code} No\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        `HTTP/1.1 ${refusal?.code} No\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       );
       return;
     }
-    const session = this.sessions.get(`${namespace}/${name}`);
-    if (!session) throw new Error(`attach to an unknown session ${namespace}/${name}`);
     this.#webSockets.handleUpgrade(request, socket, head, (ws) => this.attached(ws, session, url.searchParams));
   }
 }
 
-const notFound = (message: string, kind?: string): readonly [number, unknown] => [
-  404,
-  { kind: 'Status', status: 'Failure', reason: 'NotFound', message, code: 404, details: kind ? { kind } : {} },
-];
+const statusNotFound = (message: string, kind?: string): Refusal['status'] => ({
+  kind: 'Status',
+  status: 'Failure',
+  reason: 'NotFound',
+  message,
+  code: 404,
+  details: kind ? { kind } : {},
+});
+
+const notFound = (message: string, kind?: string): readonly [number, unknown] => [404, statusNotFound(message, kind)];
 
 async function text(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
