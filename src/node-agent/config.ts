@@ -10,6 +10,7 @@ export interface Config {
   readonly toolboxes: string;
   readonly cgroupRoot: string;
   readonly enter: string;
+  readonly state: string;
   readonly gateway: string;
   readonly tunnelPort: number;
   readonly caFile: string;
@@ -53,28 +54,32 @@ export function parseConfig(source: ConfigSource): Config | undefined {
 
 function createProgram({ env, version, print }: ConfigSource): Command {
   const namespace = env['POD_NAMESPACE'] ?? 'crashcart-system';
-  return new Command('agent')
-    .description('Runs debugging sessions in the containers of this node, as the gateways tell it.')
-    .version(version)
-    .exitOverride()
-    .configureOutput({ writeOut: print, writeErr: () => {} })
-    .option('--cri-socket <path>', 'socket of containerd or CRI-O', absolute, '/run/containerd/containerd.sock')
-    .option('--toolboxes <directory>', 'holds NAME.erofs for every toolbox', absolute, '/toolboxes')
-    .option('--cgroup-root <directory>', "the node's cgroup hierarchy", absolute, '/sys/fs/cgroup')
-    .option('--enter <path>', 'the program that enters containers', absolute, '/usr/lib/crashcart/crashcart-enter')
-    .option('--gateway <name>', 'headless Service of the gateways', `${tunnelService}.${namespace}.svc`)
-    .option('--tunnel-port <port>', 'of the gateways', port, 10_251)
-    .option(
-      '--ca-file <path>',
-      "certificate authority of the gateways' certificate",
-      absolute,
-      '/etc/crashcart/ca/ca.crt',
-    )
-    .option('--token-file <path>', 'projected token', absolute, '/var/run/secrets/crashcart.dev/token')
-    .option('--metrics-port <port>', '/metrics, /healthz and /readyz', port, 9090)
-    .option('--max-sessions <count>', 'that run at the same time', count, limits.sessionsPerAgent)
-    .addOption(new Option('--log-level <level>', 'debug, info, warn or error').default('info').argParser(level))
-    .addHelpText('after', '\nNODE_NAME must be set. POD_NAMESPACE is a part of the default of --gateway.');
+  return (
+    new Command('agent')
+      .description('Runs debugging sessions in the containers of this node, as the gateways tell it.')
+      .version(version)
+      .exitOverride()
+      .configureOutput({ writeOut: print, writeErr: () => {} })
+      .option('--cri-socket <path>', 'socket of containerd or CRI-O', absolute, '/run/containerd/containerd.sock')
+      .option('--toolboxes <directory>', 'holds NAME.erofs for every toolbox', absolute, '/toolboxes')
+      .option('--cgroup-root <directory>', "the node's cgroup hierarchy", absolute, '/sys/fs/cgroup')
+      .option('--enter <path>', 'the program that enters containers', absolute, '/usr/lib/crashcart/crashcart-enter')
+      // In a pod /dev/shm belongs to the pod, is writable whatever the root is, and outlives a restart of the container.
+      .option('--state <directory>', 'journal of what stands in containers', absolute, '/dev/shm/crashcart')
+      .option('--gateway <name>', 'headless Service of the gateways', `${tunnelService}.${namespace}.svc`)
+      .option('--tunnel-port <port>', 'of the gateways', port, 10_251)
+      .option(
+        '--ca-file <path>',
+        "certificate authority of the gateways' certificate",
+        absolute,
+        '/etc/crashcart/ca/ca.crt',
+      )
+      .option('--token-file <path>', 'projected token', absolute, '/var/run/secrets/crashcart.dev/token')
+      .option('--metrics-port <port>', '/metrics, /healthz and /readyz', port, 9090)
+      .option('--max-sessions <count>', 'that run at the same time', count, limits.sessionsPerAgent)
+      .addOption(new Option('--log-level <level>', 'debug, info, warn or error').default('info').argParser(level))
+      .addHelpText('after', '\nNODE_NAME must be set. POD_NAMESPACE is a part of the default of --gateway.')
+  );
 }
 
 function absolute(text: string): string {

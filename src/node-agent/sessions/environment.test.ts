@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DesiredSession } from '../../wire/agent-protocol.ts';
-import { sessionEnvironment } from './environment.ts';
+import { givenEnvironment } from './environment.ts';
 
 const desired = {
   namespace: 'shop',
@@ -14,7 +14,7 @@ const spec = (uid: number, env: string[] = []) => ({ user: { uid, gid: uid, addi
 
 test("the shell knows its session, and nothing of the container's environment gets in", () => {
   const env = ['LD_PRELOAD=/evil.so', 'BASH_ENV=/evil', 'HOME=/srv', 'DB_PASSWORD=secret'];
-  expect(sessionEnvironment(desired, { auditId: 'audit-1' }, spec(1000, env))).toEqual({
+  expect(givenEnvironment(desired, { auditId: 'audit-1' }, spec(1000, env))).toEqual({
     TERM: 'xterm-256color',
     HOME: '/srv',
     LANG: 'C.UTF-8',
@@ -33,9 +33,9 @@ test.each([
   ['a home that is no path is none', {}, spec(1000, ['HOME=../x']), '/'],
   ["another user than the container's does not get its home", { user: { uid: 0 } }, spec(1000, ['HOME=/srv']), '/root'],
 ])('%s', (_title, over, container, home) => {
-  expect(sessionEnvironment({ ...desired, ...over }, {}, container)['HOME']).toBe(home);
+  expect(givenEnvironment({ ...desired, ...over }, {}, container)['HOME']).toBe(home);
 });
 
 test('a command without a terminal has no TERM', () => {
-  expect(sessionEnvironment({ ...desired, tty: false }, {}, spec(0))).not.toHaveProperty('TERM');
+  expect(givenEnvironment({ ...desired, tty: false }, {}, spec(0))).not.toHaveProperty('TERM');
 });

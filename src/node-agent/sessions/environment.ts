@@ -6,7 +6,7 @@ import type { PutContext } from './sessions.ts';
  * The environment of a session but for PATH. Nothing of the container's own is in it, because a variable (LD_PRELOAD,
  * BASH_ENV, a proxy, a secret) would be the container's word in our shell; of HOME only the path is taken.
  */
-export function sessionEnvironment(
+export function givenEnvironment(
   desired: DesiredSession,
   context: PutContext,
   spec: Pick<RuntimeSpec, 'user' | 'env'>,
