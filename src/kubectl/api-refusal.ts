@@ -99,7 +99,7 @@ function missing(refusal: ApiRefusal, { verb, resource, namespace, name }: Reque
  */
 function forbidden(message: string, { verb, resource, namespace }: Request): string {
   const said = message
-    .replace(/^\S+ "[^"]*" is forbidden: /, '')
+    .replace(/^\S+( "[^"]*")? is forbidden: /, '')
     .replace(/^ValidatingAdmissionPolicy .* denied request: /, '');
   const [, user] = /^User "([^"]*)" cannot /.exec(said) ?? [];
   if (user === undefined) return `not allowed: ${said}`;
