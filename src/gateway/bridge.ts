@@ -1,7 +1,8 @@
 import http2, { type ClientHttp2Stream } from 'node:http2';
 import type { WebSocket } from 'ws';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import { channels, encodeMessage, type Message } from '../wire/channel.ts';
+import { channels, encodeMessage } from '../wire/channel.ts';
+import type { ReceivedFrame } from '../wire/frames.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import { type FrameSink, pumpFrames } from '../wire/pump.ts';
 import { encodeStatus, statusOfError } from '../wire/status.ts';
@@ -75,7 +76,7 @@ function countedOutput(sink: ClientSink, metrics: Pick<GatewayMetrics, 'bytes'>)
     get statusSeen() {
       return statusSeen;
     },
-    write(frame: Message) {
+    write(frame: ReceivedFrame) {
       const taken = sink.write(frame);
       if (!taken) return false;
       if (frame.channel === channels.status) statusSeen = true;

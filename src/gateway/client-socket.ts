@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import { channels, encodeMessage, type Message } from '../wire/channel.ts';
-import { encodeFrame, slices } from '../wire/frames.ts';
+import { channels } from '../wire/channel.ts';
+import { encodeFrame, type ReceivedFrame, slices } from '../wire/frames.ts';
 import { type KeepAliveOptions, keepAlive } from '../wire/keep-alive.ts';
 import type { FrameSink } from '../wire/pump.ts';
 
@@ -30,13 +30,13 @@ export class ClientSink implements FrameSink {
     this.#socket = socket;
   }
 
-  write({ channel, payload }: Message): boolean {
+  write({ message }: ReceivedFrame): boolean {
     if (this.#socket.bufferedAmount >= highWaterBytes) {
       this.#full = true;
       return false;
     }
     this.count += 1;
-    this.#socket.send(encodeMessage(channel, payload), this.#onSent);
+    this.#socket.send(message, this.#onSent);
     return true;
   }
 

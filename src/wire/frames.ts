@@ -8,6 +8,11 @@ import type { Message } from './channel.ts';
  */
 const headerBytes = 5;
 
+export interface ReceivedFrame extends Message {
+  /** The same as a WebSocket message: the channel's byte, then the payload. Shares the payload's memory. */
+  readonly message: Buffer;
+}
+
 /** @throws CrashcartError Invalid for a payload over `limits.framePayloadBytes`: cut it with `slices` first. */
 export function encodeFrame(channel: number, payload: Uint8Array): Buffer {
   if (payload.length > limits.framePayloadBytes) {
@@ -31,33 +36,34 @@ export function* slices(payload: Buffer): Generator<Buffer, void, undefined> {
 export class FrameDecoder {
   readonly #header = Buffer.alloc(headerBytes);
   #headerFilled = 0;
-  #payload: Buffer | undefined;
-  #payloadFilled = 0;
+  #message: Buffer | undefined;
+  #messageFilled = 0;
 
   /**
-   * The frames that `chunk` completes. A payload that lies whole in the chunk shares its memory. Iterate to the end before
-   * the next push.
+   * The frames that `chunk` completes. Takes the chunk over: a frame that lies whole in it shares its memory, and the byte before
+   * its payload becomes the channel's, so that the gateway copies nothing. Iterate to the end before the next push.
    * @throws CrashcartError Invalid for a length over the limit; the stream is unusable then.
    */
-  *push(chunk: Buffer): Generator<Message, void, undefined> {
+  *push(chunk: Buffer): Generator<ReceivedFrame, void, undefined> {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#payload === undefined) {
+      if (this.#message === undefined) {
         at += this.#fillHeader(chunk, at);
         if (this.#headerFilled < headerBytes) return;
         const length = this.#payloadLength();
+        // At least the last byte of the header was in this chunk: it may be written over.
         if (chunk.length - at >= length) {
-          yield this.#finish(chunk.subarray(at, at + length));
+          yield this.#finish(chunk.subarray(at - 1, at + length));
           at += length;
           continue;
         }
-        this.#payload = Buffer.allocUnsafe(length);
-        this.#payloadFilled = 0;
+        this.#message = Buffer.allocUnsafe(1 + length);
+        this.#messageFilled = 1;
       }
-      const copied = chunk.copy(this.#payload, this.#payloadFilled, at);
+      const copied = chunk.copy(this.#message, this.#messageFilled, at);
       at += copied;
-      this.#payloadFilled += copied;
-      if (this.#payloadFilled === this.#payload.length) yield this.#finish(this.#payload);
+      this.#messageFilled += copied;
+      if (this.#messageFilled === this.#message.length) yield this.#finish(this.#message);
     }
   }
 
@@ -83,9 +89,11 @@ export class FrameDecoder {
     return length;
   }
 
-  #finish(payload: Buffer): Message {
+  #finish(message: Buffer): ReceivedFrame {
+    const channel = this.#header.readUInt8(0);
+    message[0] = channel;
     this.#headerFilled = 0;
-    this.#payload = undefined;
-    return { channel: this.#header.readUInt8(0), payload };
+    this.#message = undefined;
+    return { channel, payload: message.subarray(1), message };
   }
 }

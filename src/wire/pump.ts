@@ -1,11 +1,10 @@
 import type { Readable } from 'node:stream';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import type { Message } from './channel.ts';
-import { FrameDecoder } from './frames.ts';
+import { FrameDecoder, type ReceivedFrame } from './frames.ts';
 
 export interface FrameSink {
   /** False: the frame was not taken; the same one comes again after `onDrain`'s listener was called. */
-  write(frame: Message): boolean;
+  write(frame: ReceivedFrame): boolean;
   /** Registers the one listener that is told when there is room again. */
   onDrain(listener: () => void): void;
 }
@@ -18,8 +17,8 @@ export interface FrameSink {
  */
 export function pumpFrames(source: Readable, sink: FrameSink): Promise<void> {
   const decoder = new FrameDecoder();
-  let frames: Iterator<Message> | undefined;
-  let held: Message | undefined;
+  let frames: Iterator<ReceivedFrame> | undefined;
+  let held: ReceivedFrame | undefined;
   let ended = false;
 
   return new Promise((resolve, reject) => {
@@ -66,7 +65,7 @@ export function pumpFrames(source: Readable, sink: FrameSink): Promise<void> {
   });
 }
 
-function next(frames: Iterator<Message> | undefined): Message | undefined {
+function next(frames: Iterator<ReceivedFrame> | undefined): ReceivedFrame | undefined {
   const step = frames?.next();
   return step === undefined || step.done ? undefined : step.value;
 }
