@@ -16,7 +16,7 @@ export interface ClusterNode {
   readonly ip: string;
   /** A path on the host. */
   readonly containerdSocket: string;
-  /** The node's directory on the host: etc, services, lib (what stands in its /var/lib). */
+  /** The node's directory on the host: etc, services, and lib, which stands in its /var/lib. */
   readonly directory: string;
 }
 

@@ -4,6 +4,7 @@ import { cgroupProcesses, cgroupTree, findCgroups } from './cgroup.ts';
 import { run } from './command.ts';
 import { deriveNaming, subnets } from './naming.ts';
 import { hostLinks } from './network.ts';
+import { isProgram } from './preflight.ts';
 import { allPids, namespaceOf } from './process.ts';
 import { directoryOf, readState } from './state.ts';
 
@@ -56,6 +57,7 @@ function loopDevices(directory: string): string[] {
 }
 
 async function firewall(prefix: string, addresses: readonly string[]): Promise<string[]> {
+  if (!isProgram('nft')) return []; // then nobody here has made rules with it
   const rules = await run('nft', ['list', 'ruleset']);
   return rules
     .split('\n')

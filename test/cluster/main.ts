@@ -6,7 +6,7 @@ import { type Cluster, down, leftovers, open, up } from './cluster.ts';
 import { runInForeground } from './command.ts';
 import { pathWith, toolEnvironment } from './handle.ts';
 import { defaultName } from './naming.ts';
-import { preflight } from './preflight.ts';
+import { preflight, requireRoot } from './preflight.ts';
 import { readState } from './state.ts';
 
 const usage = `Usage: node test/cluster/main.ts VERB
@@ -158,6 +158,7 @@ try {
   const args = readArguments(process.argv.slice(2));
   const verb = verbs[args.verb];
   if (!verb) throw new CrashcartError(reasons.Invalid, usage);
+  if (args.verb !== 'build') requireRoot();
   process.exitCode = await verb(args);
 } catch (error) {
   console.error(describe(error));

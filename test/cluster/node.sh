@@ -35,6 +35,8 @@ make_machine() {
 	for top in /run /var/lib /etc/cni /opt; do
 		if [[ -d $top ]]; then cover "$top"; fi
 	done
+	# An overlay (a checkout inside a container is on one) carries no other overlay's layers and no id-mapped mounts.
+	if [[ $(stat --file-system --format=%T "$STATE/lib") == overlayfs ]]; then mount -t tmpfs tmpfs "$STATE/lib"; fi
 	local place
 	for place in kubelet containerd cni crashcart; do
 		mkdir -p "/var/lib/$place" "$STATE/lib/$place"

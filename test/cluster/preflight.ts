@@ -45,7 +45,7 @@ export interface Finding {
   readonly otherwise?: string;
 }
 
-function isProgram(name: string): boolean {
+export function isProgram(name: string): boolean {
   return systemPath()
     .split(delimiter)
     .some((directory) => {
@@ -113,6 +113,15 @@ export function explain(findings: readonly Finding[]): string {
   if (packages.length > 0) lines.push(`  apt-get install -y --no-install-recommends ${packages.join(' ')}`);
   for (const { what, otherwise } of findings) if (otherwise) lines.push(`  ${what}: ${otherwise}.`);
   return lines.join('\n');
+}
+
+/** Throws Forbidden unless we are root. */
+export function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new CrashcartError(
+    reasons.Forbidden,
+    'Nodes are namespaces, mounts and cgroups: run this as root, or with sudo.',
+  );
 }
 
 /** Throws Unavailable that names everything missing at once. */
