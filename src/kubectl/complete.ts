@@ -42,7 +42,10 @@ async function candidatesOf(words: readonly string[], host: Host): Promise<reado
   if (name === 'help') return verbWords();
   if (asked.positionals.length >= verb.most) return [];
   if (name === 'attach' || name === 'rm') return sessionNames(asked, host);
-  return [...(prefix.includes('/') ? [] : [...verbWords(), ...kindWords()]), ...(await targets(prefix, asked, host))];
+  return [
+    ...(prefix.includes('/') ? [] : [...verbWords(), ...kindWords()]),
+    ...(await targets(prefix, asked, host).catch(() => [])),
+  ];
 }
 
 /** The flag whose value is being typed. */

@@ -1,18 +1,16 @@
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer, text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ApiDouble } from '../../test/support/api-double.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { plugin, runPlugin, startPlugin } from '../../test/support/plugin-process.ts';
 import { ScriptedShell } from '../../test/support/scripted-shell.ts';
 import { Terminal } from '../../test/support/terminal.ts';
 
 // The real program, as a process, in a real terminal where it matters, against a double of the API server.
-const program = [process.execPath, join(import.meta.dirname, 'main.ts')] as const;
-
 let api: ApiDouble;
 let directory: string;
 /** The far end of the last attach. */
@@ -35,7 +33,7 @@ afterEach(async () => {
 
 /** Runs it under a shell that records the terminal's settings before and after. */
 function inTerminal(args: string): Terminal {
-  const [node, main] = program;
+  const [node, main] = plugin;
   const script = `trap : INT; stty -a >before; '${node}' '${main}' ${args}; echo "code=$?"; stty -a >after; echo done`;
   return new Terminal('/bin/sh', ['-c', `cd '${directory}'; ${script}`], {
     env: { KUBECONFIG: api.kubeconfig, NO_COLOR: '1' },
@@ -144,27 +142,6 @@ test('Ctrl-C while a shell is prepared ends its session', async () => {
   expect(api.deleted).toHaveLength(1);
 });
 
-interface Finished {
-  readonly code: number | null;
-  readonly stdout: Buffer;
-  readonly stderr: string;
-}
-
-function start(args: readonly string[], stdin: 'pipe' | 'ignore' = 'ignore') {
-  const [node, main] = program;
-  const env = { ...process.env, KUBECONFIG: api.kubeconfig };
-  const child = spawn(node, [main, ...args], { env, stdio: [stdin, 'pipe', 'pipe'] });
-  const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { child, exited };
-}
-
-async function run(args: readonly string[], input?: Buffer): Promise<Finished> {
-  const { child, exited } = start(args, input ? 'pipe' : 'ignore');
-  child.stdin?.end(input);
-  const [stdout, stderr, code] = await Promise.all([buffer(child.stdout!), text(child.stderr!), exited]);
-  return { code, stdout, stderr };
-}
-
 test('a command keeps standard output and error apart, byte by byte', async () => {
   const bytes = randomBytes(1_000_000);
   api.attached = (socket) => {
@@ -173,7 +150,7 @@ test('a command keeps standard output and error apart, byte by byte', async () =
     shell.err('a warning\n');
     shell.exit(3);
   };
-  const { code, stdout, stderr } = await run(['web-0', '--', 'cat', '/dev/urandom']);
+  const { code, stdout, stderr } = await runPlugin(api, ['web-0', '--', 'cat', '/dev/urandom']);
   expect(stdout.equals(bytes)).toBe(true);
   expect(stderr).toBe('a warning\n');
   expect(code).toBe(3);
@@ -189,7 +166,7 @@ test('a megabyte of piped input arrives whole and its end is told', async () => 
       far.exit(0);
     };
   };
-  const { code, stdout } = await run(['web-0', '--', 'sha256sum'], bytes);
+  const { code, stdout } = await runPlugin(api, ['web-0', '--', 'sha256sum'], bytes);
   expect(stdout.toString()).toBe(createHash('sha256').update(bytes).digest('hex'));
   expect(code).toBe(0);
 });
@@ -199,14 +176,14 @@ test('a cut stream takes the exit code that the object knows', async () => {
     session.status = { phase: 'Finished', exit: { code: 4, reason: 'Completed', at: '2026-01-01T00:00:00Z' } };
     new ScriptedShell(socket).cut();
   };
-  const { code, stderr } = await run(['web-0', '--', 'make']);
+  const { code, stderr } = await runPlugin(api, ['web-0', '--', 'make']);
   expect(stderr).toBe('connection lost; some of the last output may be missing\n');
   expect(code).toBe(4);
 });
 
 test('a cut stream of a command that may still run is exit 1 and names the way back', async () => {
   api.attached = (socket) => new ScriptedShell(socket).cut();
-  const { code, stderr } = await run(['web-0', '--', 'make']);
+  const { code, stderr } = await runPlugin(api, ['web-0', '--', 'make']);
   expect(stderr).toMatch(
     /^error: connection lost; the session still runs: kubectl crashcart attach web-0-\w{5} -n shop\n$/,
   );
@@ -217,7 +194,7 @@ test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)('%s ends a command without a terminal, with its session', async (signal, exitCode) => {
-  const { child, exited } = start(['web-0', '--', 'sleep', '1000']);
+  const { child, exited } = startPlugin(api, ['web-0', '--', 'sleep', '1000']);
   await eventually(() => expect(shell).toBeDefined());
   child.kill(signal);
   expect(await exited).toBe(exitCode);
@@ -230,7 +207,7 @@ test('a reader that goes away ends the command', async () => {
     const timer = setInterval(() => shell?.out('y\n'.repeat(10_000)), 20);
     socket.once('close', () => clearInterval(timer));
   };
-  const { child, exited } = start(['web-0', '--', 'yes']);
+  const { child, exited } = startPlugin(api, ['web-0', '--', 'yes']);
   child.stdout?.once('data', () => child.stdout?.destroy());
   expect(await exited).toBe(141);
   expect(api.deleted).toHaveLength(1);
@@ -246,7 +223,7 @@ test('a reader that is slow holds the server back instead of filling our memory'
     }, 1_500);
     far.exit(0);
   };
-  const { child, exited } = start(['web-0', '--', 'cat', 'big']);
+  const { child, exited } = startPlugin(api, ['web-0', '--', 'cat', 'big']);
   await eventually(() => expect(buffered).toBeGreaterThan(30_000_000));
   const bytes = await buffer(child.stdout!);
   expect(bytes.length).toBe(2_000 * 32_768);
@@ -262,7 +239,7 @@ test('a session that failed is told in its own words, and its record stays', asy
     };
     return { code: 404, status: { kind: 'Status', status: 'Failure', reason: 'PodNotFound', message, code: 404 } };
   };
-  const { code, stderr } = await run(['web-9', '--', 'true']);
+  const { code, stderr } = await runPlugin(api, ['web-9', '--', 'true']);
   const { name } = api.only.metadata;
   expect(stderr).toBe(`error: ${message} (recorded in session "${name}")\n`);
   expect(code).toBe(1);
@@ -279,7 +256,7 @@ test('a session that cannot be reached is not left behind', async () => {
       code: 403,
     },
   });
-  const { code, stderr } = await run(['web-0', '--', 'true']);
+  const { code, stderr } = await runPlugin(api, ['web-0', '--', 'true']);
   expect(stderr).toMatch(/^error: .*user may not create pods\/exec on web-0.*\n$/);
   expect(code).toBe(1);
   expect(api.sessions.size).toBe(0);
@@ -295,12 +272,12 @@ test('an attach service that restarts is waited for', async () => {
         }
       : undefined;
   api.attached = (socket) => new ScriptedShell(socket).exit(0);
-  expect((await run(['web-0', '--', 'true'])).code).toBe(0);
+  expect((await runPlugin(api, ['web-0', '--', 'true'])).code).toBe(0);
 });
 
 test('what the end of a session was due to is said, and --rm removes the record', async () => {
   api.attached = (socket) => new ScriptedShell(socket).exit(0, 'MaxDurationExceeded');
-  const { code, stderr } = await run(['web-0', '--rm', '--', 'sleep', '1000']);
+  const { code, stderr } = await runPlugin(api, ['web-0', '--rm', '--', 'sleep', '1000']);
   expect(stderr).toMatch(/maxDuration/);
   expect(code).toBe(137);
   expect(api.deleted).toHaveLength(1);
@@ -308,7 +285,7 @@ test('what the end of a session was due to is said, and --rm removes the record'
 
 test('the create and the attach share one connection, and say who asks', async () => {
   api.attached = (socket) => new ScriptedShell(socket).exit(0);
-  await run(['web-0', '--as', 'jane', '--as-group', 'a, b', '--', 'true']);
+  await runPlugin(api, ['web-0', '--as', 'jane', '--as-group', 'a, b', '--', 'true']);
   expect(api.connections).toBe(1);
   const [create, attach] = api.requests;
   expect(create?.headers).toMatchObject({ authorization: 'Bearer secret-token', 'impersonate-user': 'jane' });
@@ -319,5 +296,5 @@ test('the create and the attach share one connection, and say who asks', async (
 test('a server that only knows v4 serves too', async () => {
   api.protocols = ['v4.channel.k8s.io'];
   api.attached = (socket) => new ScriptedShell(socket).exit(5);
-  expect((await run(['web-0', '--', 'true'])).code).toBe(5);
+  expect((await runPlugin(api, ['web-0', '--', 'true'])).code).toBe(5);
 });

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ApiDouble, type StoredSession } from '../../test/support/api-double.ts';
+import { runPlugin } from '../../test/support/plugin-process.ts';
+import { ScriptedShell } from '../../test/support/scripted-shell.ts';
+
+let api: ApiDouble;
+beforeEach(async () => {
+  api = await ApiDouble.start();
+});
+afterEach(() => api.close());
+
+function store(name: string, namespace = 'shop', rest: Partial<StoredSession> = {}): void {
+  api.sessions.set(`${namespace}/${name}`, {
+    metadata: { name, namespace, uid: name, creationTimestamp: new Date().toISOString() },
+    spec: { target: { pod: { name: 'web-0' } }, profile: 'general', tty: false, stdin: false },
+    ...rest,
+  });
+}
+
+async function output(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runPlugin(api, args);
+  expect([code, stderr]).toEqual([0, '']);
+  return stdout.toString();
+}
+
+async function failure(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runPlugin(api, args);
+  expect([code, stdout.toString()]).toEqual([1, '']);
+  return stderr;
+}
+
+test('ls prints the sessions of a namespace, or of all, in every format', async () => {
+  store('web-0-a');
+  store('web-0-b', 'other');
+  expect(await output('ls')).toMatch(/^NAME +TARGET.*\nweb-0-a +web-0 .*\n$/);
+  expect(await output('ls', '-A')).toMatch(/^NAMESPACE.*\n(shop|other) .*\n(shop|other) .*\n$/);
+  expect(await output('ls', '-n', 'other', '-o', 'name')).toBe('debugsessions.crashcart.dev/web-0-b\n');
+  expect(JSON.parse(await output('ls', '-o', 'json'))).toMatchObject({
+    kind: 'List',
+    items: [{ metadata: { name: 'web-0-a' } }],
+  });
+  expect(await output('ls', '-o', 'yaml')).toMatch(/^apiVersion: v1\nkind: List\nitems:\n/);
+});
+
+test('ls of nothing says so on standard error, and prints an empty list for programs', async () => {
+  const { code, stdout, stderr } = await runPlugin(api, ['ls']);
+  expect([code, stdout.toString(), stderr]).toEqual([0, '', 'no sessions in namespace "shop"\n']);
+  expect(JSON.parse(await output('ls', '-o', 'json'))).toMatchObject({ items: [] });
+});
+
+test('rm ends what it is told to, and one that is missing does not keep the others', async () => {
+  store('web-0-a');
+  store('web-0-b');
+  const { code, stdout, stderr } = await runPlugin(api, ['rm', 'web-0-a', 'dbg/web-0-b', 'web-0-c']);
+  expect(stdout.toString().split('\n').sort()).toEqual([
+    '',
+    'debugsessions.crashcart.dev/web-0-a deleted',
+    'debugsessions.crashcart.dev/web-0-b deleted',
+  ]);
+  expect(stderr).toBe('error: there is no session "web-0-c" in namespace "shop": see "kubectl crashcart ls -A"\n');
+  expect(code).toBe(1);
+  expect(api.sessions.size).toBe(0);
+});
+
+test('rm --all ends all sessions of the namespace only', async () => {
+  store('web-0-a');
+  store('web-0-b', 'other');
+  await output('rm', '--all');
+  expect([...api.sessions.keys()]).toEqual(['other/web-0-b']);
+});
+
+test('attach goes to a session of others and never deletes it', async () => {
+  store('web-0-a');
+  api.attached = (socket) => {
+    const far = new ScriptedShell(socket);
+    far.out('replayed\n');
+    far.exit(9);
+  };
+  const { code, stdout } = await runPlugin(api, ['attach', 'web-0-a']);
+  expect([code, stdout.toString()]).toEqual([9, 'replayed\n']);
+  expect(api.deleted).toEqual([]);
+});
+
+test('attach to what is not there, or has failed, says so', async () => {
+  expect(await failure('attach', 'web-0-a')).toMatch(/^error: there is no session "web-0-a" in namespace "shop"/);
+  const conditions = [{ type: 'Ready', status: 'False', reason: 'PodNotFound', message: 'pod "web-0" is gone' }];
+  store('web-0-a', 'shop', { status: { phase: 'Failed', conditions } });
+  expect(await failure('attach', 'web-0-a')).toBe('error: session "web-0-a" failed: pod "web-0" is gone\n');
+});
+
+test('a workload leads to its newest ready pod, which is named on standard error', async () => {
+  const pod = (name: string, startTime: string) => ({
+    metadata: { name },
+    status: { phase: 'Running', startTime, conditions: [{ type: 'Ready', status: 'True' }] },
+  });
+  const items = [pod('web-1', '2026-01-02T00:00:00Z'), pod('web-0', '2026-01-01T00:00:00Z')];
+  api.routes.set('/apis/apps/v1/namespaces/shop/deployments/web', {
+    spec: { selector: { matchLabels: { app: 'web' } } },
+  });
+  api.routes.set('/api/v1/namespaces/shop/pods?labelSelector=app=web&limit=500', { items });
+  api.attached = (socket) => new ScriptedShell(socket).exit(0);
+  const { code, stderr } = await runPlugin(api, ['deploy/web', '--', 'true']);
+  expect([code, stderr]).toEqual([0, 'pod/web-1 (the newest of 2 ready)\n']);
+  expect(api.only.spec).toMatchObject({ target: { pod: { name: 'web-1' } } });
+  expect(await failure('deploy/nope', '--', 'true')).toMatch(/^error: /);
+});
+
+test('a cluster without Crashcart is named as that by create and by version', async () => {
+  const status = {
+    kind: 'Status',
+    status: 'Failure',
+    reason: 'NotFound',
+    message: 'the server could not find the requested resource',
+  };
+  api.refuseCreate = { code: 404, status };
+  expect(await failure('web-0')).toMatch(/^error: Crashcart is not installed in this cluster: "helm install /);
+  api.routes.set('/version', { gitVersion: 'v1.36.3' });
+  const { code, stdout } = await runPlugin(api, ['version']);
+  expect(stdout.toString()).toMatch(/^Client: .*\nKubernetes: v1\.36\.3\nCrashcart is not installed/);
+  expect(code).toBe(1);
+});
+
+test('completion knows verbs, pods, containers, sessions and values', async () => {
+  api.routes.set('/api/v1/namespaces/shop/pods?limit=500', { items: [{ metadata: { name: 'web-0' } }] });
+  api.routes.set('/api/v1/namespaces/shop/pods/web-0', { spec: { containers: [{ name: 'app' }, { name: 'proxy' }] } });
+  store('web-0-a');
+  expect(await output('__complete', 'web')).toBe('web-0\n:4\n');
+  expect(await output('__complete', 'pod/')).toBe('pod/web-0\n:4\n');
+  expect(await output('__complete', 'de')).toBe('deploy/\n:6\n');
+  expect(await output('__complete', 'web-0', '-c', '')).toBe('app\nproxy\n:4\n');
+  expect(await output('__complete', 'attach', 'w')).toBe('web-0-a\n:4\n');
+  expect(await output('__complete', 'web-0', '--profile', 'net')).toBe('netadmin\n:4\n');
+  expect(await output('__complete', 'ls', '--out')).toBe('--output\n:4\n');
+  expect(await output('__complete', '--context', 'nope', '')).toContain('attach\n');
+});
+
+test('completion scripts are printed for each shell', async () => {
+  for (const shell of ['bash', 'zsh', 'fish', 'kubectl']) {
+    expect(await output('completion', shell)).toContain('kubectl-crashcart __complete');
+  }
+});
