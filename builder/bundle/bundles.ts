@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type BuildOptions, build, type Metafile } from 'esbuild';
-import { inProject, versionOf } from '../paths.ts';
+import { inProject } from '../paths.ts';
 import { licencesOfBundles } from './licences.ts';
 
 export interface Program {
@@ -67,7 +68,13 @@ export async function buildBundle({ entry, out, options }: Program): Promise<Met
     logLevel: 'warning',
     ...options,
     metafile: true,
-    define: { 'process.env.CRASHCART_VERSION': JSON.stringify(versionOf()), ...options.define },
+    write: false,
   });
+  for (const { path, contents } of result.outputFiles) {
+    await mkdir(dirname(path), { recursive: true });
+    // Who starts a program meanwhile gets the old one or the new one.
+    await writeFile(`${path}.new`, contents);
+    await rename(`${path}.new`, path);
+  }
   return result.metafile;
 }
