@@ -72,3 +72,10 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, options.every ?? 25));
   }
 }
+
+/** Waits for all of them even when one fails, so that nothing goes on behind who cleans up; throws the first failure. */
+export async function together(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(tasks);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
