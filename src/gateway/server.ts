@@ -29,6 +29,11 @@ const maxHeaderBytes = 1024 * 1024;
 /** Node's own limit for the number of headers would silently drop a user's groups beyond it. */
 const maxHeadersCount = 0;
 
+/** Go's client drops an idle connection after 90 s: whoever drops it first must not be us, or a request meets a closing socket. */
+const idleMs = 120_000;
+/** A stranger may not hold a connection for longer without saying anything. */
+const headersMs = 10_000;
+
 /** The API port: what kube-apiserver's aggregation layer talks to. */
 export class GatewayServer {
   readonly #options: GatewayServerOptions;
@@ -48,8 +53,11 @@ export class GatewayServer {
       rejectUnauthorized: false,
       maxHeaderSize: maxHeaderBytes,
       noDelay: true,
+      handshakeTimeout: headersMs,
     });
     this.#server.maxHeadersCount = maxHeadersCount;
+    this.#server.keepAliveTimeout = idleMs;
+    this.#server.headersTimeout = headersMs;
     this.#server.on('request', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on('tlsClientError', (error) => options.log.debug('TLS handshake failed', { error: describe(error) }));
