@@ -13,7 +13,7 @@ import { createMetrics } from './metrics.ts';
 import { openProcessDeps } from './session/deps.ts';
 import { sweepLeftovers } from './session/sweep.ts';
 import { Registry } from './sessions/registry.ts';
-import { findCgroupOfAnyContainer, probeNode } from './startup.ts';
+import { findCgroupOfAnyContainer, openAllToolboxes, probeNode } from './startup.ts';
 import { runTunnels } from './tunnel/tunnels.ts';
 
 /** The kubelet kills after 30 s: what cannot be ended in this time is the next agent's to sweep. */
@@ -48,6 +48,7 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     },
   });
   metrics.kernelFeatures({ ...(await probeNode(kernel, processes.cgroups, log)) });
+  openAllToolboxes(kernel, processes.toolboxes, log);
   const near = await findCgroupOfAnyContainer(cri, log, stop);
   if (near !== undefined) {
     const swept = await sweepLeftovers({ ...processes, stateDirectory: config.state }, near);
@@ -71,7 +72,7 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
       metrics.tunnels(count);
     },
   });
-  log.info('ready for orders', { toolboxes: processes.toolboxes.names() });
+  log.info('ready for orders');
   await aborted(stop);
   await endSessions(sessions, log);
   hangUp.abort();

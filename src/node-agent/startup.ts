@@ -5,10 +5,11 @@ import { Backoff } from '../base/backoff.ts';
 import { describe } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import type { Kernel } from '../linux/kernel.ts';
+import { closeAll, type Kernel } from '../linux/kernel.ts';
 import { type KernelFeatures, probeKernel } from '../linux/probe.ts';
 import type { Cri } from './cri/cri.ts';
 import { parseRuntimeInfo } from './target/runtime-spec.ts';
+import type { Toolboxes } from './toolbox/toolboxes.ts';
 
 /** Probes, and says what is there and what is not. */
 export async function probeNode(kernel: Kernel, cgroups: CgroupLayout, log: Logger): Promise<KernelFeatures> {
@@ -24,6 +25,18 @@ function firstCgroup({ unified }: CgroupLayout): string | undefined {
   if (unified === undefined) return undefined;
   const child = readdirSync(unified, { withFileTypes: true }).find((entry) => entry.isDirectory());
   return child && join(unified, child.name);
+}
+
+/** Mounts every toolbox, so that the first session does not pay for it and a broken file is known before somebody needs it. */
+export function openAllToolboxes(kernel: Kernel, toolboxes: Toolboxes, log: Logger): void {
+  for (const name of toolboxes.names()) {
+    try {
+      closeAll(kernel, toolboxes.clone(name));
+      log.info('toolbox is there', { toolbox: name });
+    } catch (caught) {
+      log.error('the toolbox cannot be mounted', { toolbox: name, error: describe(caught) });
+    }
+  }
 }
 
 /**
