@@ -15,8 +15,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /crashcart
 COPY package.json package-lock.json ./
-# Native parts come prebuilt; what install scripts would compile is for tests only.
-RUN npm ci --ignore-scripts --no-audit --no-fund
+# Native parts come prebuilt; what install scripts would compile is for tests only. Not `npm ci`: it wants the packages of
+# every platform in the lock, and the versions and digests of this one's are there.
+RUN npm install --no-save --ignore-scripts --no-audit --no-fund
 COPY . .
 ARG DEBIAN_MIRROR
 # Debian's Node installs the packages; the pinned one, which is among them, runs the builder.

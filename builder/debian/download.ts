@@ -21,17 +21,17 @@ const fetchTimeoutMs = 120_000;
  * Downloads all of them. With apt on the machine apt does it, so that its proxies, credentials and certificates count;
  * elsewhere Node's own fetch. The caller checks sizes and digests. Throws NotFound when the server has no such file.
  */
-export async function download(downloads: readonly Download[]): Promise<void> {
+export async function download(downloads: readonly Download[], helper: string = aptHelper): Promise<void> {
   if (downloads.length === 0) return;
-  if (existsSync(aptHelper)) return downloadByApt(downloads);
+  if (existsSync(helper)) return downloadByApt(helper, downloads);
   for (const wanted of downloads) await downloadByFetch(wanted);
 }
 
-async function downloadByApt(downloads: readonly Download[]): Promise<void> {
+async function downloadByApt(helper: string, downloads: readonly Download[]): Promise<void> {
   const options = [`Acquire::Retries=${attempts}`, 'APT::Sandbox::User=root', 'Acquire::http::Timeout=30'];
   const files = downloads.flatMap(({ url, path, sha256 }) => [url, path, `SHA256:${sha256}`]);
   try {
-    await run(aptHelper, [...options.flatMap((option) => ['-o', option]), 'download-file', ...files]);
+    await run(helper, [...options.flatMap((option) => ['-o', option]), 'download-file', ...files]);
   } catch (cause) {
     throw failed(downloads.map(({ url }) => url).join(', '), /\b404\b/.test(describe(cause)), cause);
   }
