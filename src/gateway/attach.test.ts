@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import {
   conversationOf,
@@ -16,6 +16,9 @@ import { CrashcartError, reasons } from '../base/errors.ts';
 import { limits } from '../wire/agent-protocol.ts';
 import { channels, resizePayload } from '../wire/channel.ts';
 import { encodeStatus, exitOfStatus, statusOfExit } from '../wire/status.ts';
+
+// Megabytes through five TLS ends in one process, on a machine that may be busy.
+vi.setConfig({ testTimeout: 30_000 });
 
 let loopback: Loopback;
 afterEach(() => loopback.stop());
@@ -169,11 +172,11 @@ test('a session that does not take input stops the client, and goes on when it d
   await once(client, 'open');
   const attachment = await attachmentOf();
   const message = Buffer.concat([Buffer.of(channels.stdin), Buffer.alloc(limits.framePayloadBytes)]);
-  const total = 2_000;
+  const total = 1_000;
   for (let count = 0; count < total; count++) client.send(message);
   await new Promise((resolve) => setTimeout(resolve, 500));
   expect(attachment.received).toHaveLength(0);
-  expect(client.bufferedAmount).toBeGreaterThan(16 * 1024 * 1024);
+  expect(client.bufferedAmount).toBeGreaterThan(4 * 1024 * 1024);
   attachment.drain();
   await eventually(() => expect(attachment.received).toHaveLength(total));
 });
@@ -243,7 +246,7 @@ test('a client that no longer answers is cut and detached', async () => {
 });
 
 test('a client that owes us reading is given more time than one that is silent', async () => {
-  loopback = await startLoopback({ keepAlive: { everyMs: 30, deadAfterMs: 120 } });
+  loopback = await startLoopback({ keepAlive: { everyMs: 100, deadAfterMs: 600 } });
   runSession(loopback, 's');
   const frames = [{ channel: channels.stdout, payload: Buffer.from('unread') }];
   const client = loopback.connect('s');
@@ -252,7 +255,7 @@ test('a client that owes us reading is given more time than one that is silent',
   const attachment = await attachmentOf();
   attachment.source = () => frames.shift();
   attachment.pull();
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
   expect(attachment.closed).toBe(false);
 });
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import {
   debugSession,
   type Loopback,
@@ -13,6 +13,8 @@ import {
 import { createTestCa, type Leaf } from '../../test/support/pki.ts';
 import { silentLogger } from '../base/log.ts';
 import { GatewayServer } from './server.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let loopback: Loopback;
 afterEach(() => loopback?.stop());

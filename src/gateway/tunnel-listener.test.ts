@@ -2,7 +2,7 @@ import { type EventEmitter, once } from 'node:events';
 import type http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import { agentReview, type Loopback, startLoopback, tunnelName } from '../../test/support/gateway-loopback.ts';
 import { SessionsDouble } from '../../test/support/session-double.ts';
@@ -10,6 +10,8 @@ import { reasons } from '../base/errors.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import { serveTunnel } from '../wire/tunnel.ts';
 import type { AgentsChange } from './agents.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 let loopback: Loopback;
 afterEach(() => loopback.stop());
@@ -169,7 +171,7 @@ test('a token that is revoked later ends the tunnel; an API server that is away 
 });
 
 test('strangers hold few places, and not for long', async () => {
-  loopback = await startLoopback({ agent: false, tunnel: { authenticateMs: 300, maxUnauthenticated: 3 } });
+  loopback = await startLoopback({ agent: false, tunnel: { authenticateMs: 1_500, maxUnauthenticated: 3 } });
   const sockets = Array.from({ length: 6 }, () => net.connect(loopback.tunnelPort, '127.0.0.1'));
   const closedAt = sockets.map(async (socket) => {
     socket.on('error', () => {});
@@ -178,14 +180,14 @@ test('strangers hold few places, and not for long', async () => {
     return Date.now() - startedAt;
   });
   const times = await Promise.all(closedAt);
-  expect(times.filter((ms) => ms < 200)).toHaveLength(3);
-  expect(times.filter((ms) => ms >= 200 && ms < 2_000)).toHaveLength(3);
+  expect(times.filter((ms) => ms < 1_000)).toHaveLength(3);
+  expect(times.filter((ms) => ms >= 1_000 && ms < 4_000)).toHaveLength(3);
   await loopback.startAgent('node-1');
   await eventually(link, 5_000, 5);
 });
 
 test('a tunnel whose agent no longer answers pings is given up', async () => {
-  loopback = await startLoopback({ agent: false, keepAlive: { everyMs: 30, deadAfterMs: 150 } });
+  loopback = await startLoopback({ agent: false, keepAlive: { everyMs: 100, deadAfterMs: 600 } });
   const relay = await startRelay(loopback.tunnelPort);
   const socket = tls.connect({
     port: relay.port,

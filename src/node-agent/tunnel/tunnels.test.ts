@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
 import { createTestCa, type TestCa } from '../../../test/support/pki.ts';
 import { SessionsDouble } from '../../../test/support/session-double.ts';
@@ -15,6 +15,8 @@ import { connectTunnel } from '../../wire/tunnel.ts';
 import { runTunnels } from './tunnels.ts';
 
 const serverName = 'crashcart-tunnel.crashcart-system.svc';
+vi.setConfig({ testTimeout: 30_000 });
+
 let directory: string;
 let ca: TestCa;
 let stack: AsyncDisposableStack;
