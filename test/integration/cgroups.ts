@@ -1,0 +1,16 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findCgroups } from '../../src/linux/cgroup.ts';
+
+export const cgroupRoot = '/sys/fs/cgroup';
+
+/** Above everything that these tests make. */
+export const testCgroup = '/crashcart-it';
+
+/** The directories of one cgroup that are there, in all hierarchies. */
+export function cgroupDirectories(path: string): string[] {
+  const { unified, legacy } = findCgroups(cgroupRoot);
+  return [...(unified ? [unified] : []), ...legacy]
+    .map((root) => join(root, path))
+    .filter((directory) => existsSync(directory));
+}

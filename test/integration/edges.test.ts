@@ -1,0 +1,152 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
+import { type Container, type ContainerOptions, startContainer } from './container.ts';
+import { type Agent, openAgent, run, shell, start, Typist, traces } from './session.ts';
+
+let agent: Agent;
+beforeAll(async () => {
+  agent = openAgent();
+  await using container = await startContainer(agent.kernel);
+  await run(agent, container, shell('exit 0'));
+});
+afterAll(() => agent[Symbol.dispose]());
+
+const both = ['Session', 'Container'] as const;
+
+describe('a container with something of its own at /dev/crashcart', () => {
+  const things = ['a file', 'a symbolic link', 'a directory that is not empty', 'a mount of another file system'];
+  it.each(things.flatMap((what) => both.map((visibility) => [what, visibility] as const)))(
+    'keeps %s, and a session of visibility %s is refused',
+    async (what, visibility) => {
+      await using container = await startContainer(agent.kernel);
+      makeOwn(what, container);
+      const before = traces(container);
+      await expect(start(agent, container, { visibility, command: ['true'] })).rejects.toMatchObject({
+        reason: 'MountPointOccupied',
+        message: expect.stringContaining(what),
+      });
+      expect(traces(container)).toEqual(before);
+    },
+  );
+});
+
+function makeOwn(what: string, { target, mountTmpfs }: Container): void {
+  const path = `/proc/${target.pid}/root/dev/crashcart`;
+  if (what === 'a file') writeFileSync(path, 'mine');
+  else if (what === 'a symbolic link') symlinkSync('/tmp', path);
+  else if (what.startsWith('a directory')) mkdirSync(join(path, 'mine'), { recursive: true });
+  else mountTmpfs('/dev/crashcart');
+}
+
+describe('a container without /dev', () => {
+  const options: ContainerOptions = { dev: 'none' };
+  it.each(both)('gets a shell on a terminal all the same, visibility %s', async (visibility) => {
+    await using container = await startContainer(agent.kernel, options);
+    const before = traces(container);
+    expect(before.containerDev).toBe('none');
+    const { stdout, code } = await run(agent, container, shell('tty; ls /; exit 3'), { visibility, tty: true });
+    expect(stdout).toContain('/dev/pts/0');
+    expect(stdout).toContain('workload');
+    expect(code).toBe(3);
+    expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('two sessions on one container', () => {
+  it('both work, whatever their visibility, and the last one takes the toolbox away', async () => {
+    await using container = await startContainer(agent.kernel);
+    const before = traces(container);
+    const visibilities = ['Container', 'Session', 'Container'] as const;
+    const open = await Promise.all(
+      visibilities.map((visibility) => start(agent, container, { visibility, tty: true, command: ['sh'] })),
+    );
+    for (const session of open) {
+      const typist = new Typist(session);
+      typist.type('ls /dev/crashcart/bin/busybox; echo ok $((40+2))\n');
+      await typist.waitFor(/ok 42/);
+    }
+    expect(container.mountinfo()).toContain('/dev/crashcart');
+    const [first, ...others] = open;
+    await first!.cleanup();
+    expect(container.mountinfo()).toContain('/dev/crashcart');
+    for (const session of others) expect(await session.cleanup()).toEqual({});
+    expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('the end of the container', () => {
+  it.each([
+    ['of its own', { hostPid: false }],
+    ['of the node', { hostPid: true }],
+  ] as const)('ends its sessions, when its pid namespace is one %s', async (_whose, options) => {
+    await using container = await startContainer(agent.kernel, options);
+    const session = await start(agent, container, { visibility: 'Container', tty: true, command: ['sh'] });
+    const typist = new Typist(session);
+    typist.type('echo up $((40+2))\n');
+    await typist.waitFor(/up 42/);
+    await container.kill();
+    expect(await session.exited).toEqual({ code: 137, signal: 'SIGKILL', containerExited: true });
+    expect(await session.cleanup()).toEqual({});
+  });
+
+  it('before the start is a refusal', async () => {
+    await using container = await startContainer(agent.kernel);
+    await container.kill();
+    await expect(start(agent, container, {})).rejects.toMatchObject({ reason: 'ContainerNotRunning' });
+  });
+});
+
+describe('a command that cannot run', () => {
+  it.each([
+    [['no-such-command'], 127, 'crashcart: no-such-command: command not found\n'],
+    [['/no/such/file'], 127, 'crashcart: /no/such/file: No such file or directory\n'],
+    [['/etc/passwd'], 126, 'crashcart: /etc/passwd: Permission denied\n'],
+    [['/tmp'], 126, 'crashcart: /tmp: is a directory\n'],
+  ])('%j exits with %i and says so as a shell does', async (command, code, stderr) => {
+    await using container = await startContainer(agent.kernel);
+    expect(await run(agent, container, command)).toEqual({ stdout: '', stderr, code });
+  });
+});
+
+describe('an unknown toolbox', () => {
+  it('is refused by name, with the names that there are', async () => {
+    await using container = await startContainer(agent.kernel);
+    const before = traces(container);
+    await expect(start(agent, container, { toolbox: 'other' })).rejects.toMatchObject({
+      reason: 'ToolboxNotFound',
+      message: 'The node has no toolbox "other": it has default.',
+    });
+    await expect(start(agent, container, { toolbox: '../default' })).rejects.toMatchObject({
+      reason: 'ToolboxNotFound',
+    });
+    expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('sixty sessions one after another', () => {
+  it('leave no descriptor, cgroup, mount or process', async () => {
+    await using container = await startContainer(agent.kernel);
+    const before = traces(container);
+    for (let at = 0; at < 60; at++) {
+      const visibility = both[at % 2]!;
+      expect((await run(agent, container, ['true'], { visibility, tty: at % 3 === 0 })).code).toBe(0);
+    }
+    expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('the sweep at the start of an agent', () => {
+  it('ends the sessions of the agent before it and takes its toolboxes out of containers', async () => {
+    await using container = await startContainer(agent.kernel);
+    const before = traces(container);
+    const session = await start(agent, container, { visibility: 'Container', command: shell('sleep 1000') });
+    const { deps, stateDirectory } = agent;
+    const swept = await sweepLeftovers({ ...deps, stateDirectory }, container.target.spec.cgroupsPath);
+    expect(swept).toEqual({ cgroups: 1, placements: 1, leftovers: [] });
+    expect(await session.exited).toMatchObject({ code: 137 });
+    expect(await session.cleanup()).toEqual({});
+    expect(traces(container)).toEqual(before);
+  });
+});
