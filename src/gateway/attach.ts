@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { ClientHttp2Stream } from 'node:http2';
 import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type DebugSession, isTerminal } from '../api/debug-session.ts';
+import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, describe, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { auditIdHeader, userHeader } from '../wire/agent-protocol.ts';
@@ -37,6 +37,7 @@ export interface AttachUpgrade {
 const maxMessageBytes = 1024 * 1024;
 /** The status write may be seen here before the agent has got the session: it comes within a round trip. */
 const unknownSessionMs = 3_000;
+const unknownSessionBackoffMs = { initialMs: 5, maxMs: 50 } as const;
 /** ws cuts a connection whose other end does not close back; by then the output was flushed. */
 const closeTimeoutMs = 30_000;
 /** Reviews that could not be made, in a row, before a shell is cut: an error never allows for ever. */
@@ -112,7 +113,8 @@ export class AttachServer {
       [userHeader]: encodeURIComponent(by.user.name),
       ...(by.auditId === undefined ? {} : { [auditIdHeader]: by.auditId }),
     };
-    for (const giveUpAt = performance.now() + unknownSessionMs; ; await sleep(50)) {
+    const backoff = new Backoff(unknownSessionBackoffMs);
+    for (const giveUpAt = performance.now() + unknownSessionMs; ; await backoff.wait(by.signal)) {
       try {
         const link = await linkOf(node, this.#deps.agents, by.signal);
         return await link.attach(session.metadata.uid, query, headers, by.signal);

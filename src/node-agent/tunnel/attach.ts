@@ -1,5 +1,6 @@
 import http2, { type ServerHttp2Stream } from 'node:http2';
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import { limits } from '../../wire/agent-protocol.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { pumpFrames } from '../../wire/pump.ts';
 import type { Attachment, AttachRequest, Frame, Sessions } from '../sessions/sessions.ts';
@@ -30,17 +31,21 @@ export async function serveAttach(
 }
 
 function sendOutput({ output }: Attachment, stream: ServerHttp2Stream): void {
+  const broken = (): void => {
+    // A normal end here would look like a session without a status: the gateway must see that it was cut.
+    if (!stream.destroyed) stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  };
   output.on('data', ({ channel, payload }: Frame) => {
     if (stream.writableEnded || stream.destroyed) return;
+    if (payload.length > limits.framePayloadBytes) {
+      output.destroy(new CrashcartError(reasons.Internal, `a session gave a frame of ${payload.length} bytes`));
+      return;
+    }
     stream.write(encodeFrame(channel, payload));
     if (stream.writableLength > highWaterBytes) output.pause();
   });
   stream.on('drain', () => output.resume());
   output.once('end', () => stream.end());
-  const broken = (): void => {
-    // A normal end here would look like a session without a status: the gateway must see that it was cut.
-    if (!stream.destroyed) stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
-  };
   output.once('error', broken);
   output.once('close', () => {
     if (!output.readableEnded) broken();
