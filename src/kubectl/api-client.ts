@@ -10,7 +10,8 @@ export interface ApiRequest {
   readonly path: string;
   readonly query?: Query;
   readonly body?: object;
-  readonly signal?: AbortSignal;
+  /** Called when the last byte of the request has been handed over. */
+  readonly onSent?: () => void;
 }
 
 /** What `https.request` and the `ws` package need to speak to the API server as this user, over one shared connection. */
@@ -52,7 +53,7 @@ export class ApiClient {
   }
 
   /** The parsed JSON of a 2xx answer. @throws ApiRefusal for any other answer, CrashcartError Unavailable or Timeout without one. */
-  async send({ method = 'GET', path, query = {}, body, signal }: ApiRequest): Promise<unknown> {
+  async send({ method = 'GET', path, query = {}, body, onSent }: ApiRequest): Promise<unknown> {
     const { agent, options, headers } = await this.access();
     const text = body === undefined ? undefined : JSON.stringify(body);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -67,14 +68,13 @@ export class ApiClient {
           ? {}
           : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }),
       },
-      ...(signal ? { signal } : {}),
     });
     call.setTimeout(this.#timeoutMs, () => call.destroy(this.#timeout()));
     call.once('error', (cause) => reject(this.failure(cause)));
     call.once('response', (response) => {
       readAnswer(response).then(resolve, (cause) => reject(this.failure(cause)));
     });
-    call.end(text);
+    call.end(text, onSent);
     return promise;
   }
 

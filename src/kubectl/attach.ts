@@ -21,7 +21,7 @@ export async function attach(invocation: Invocation): Promise<number> {
         status.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'see "kubectl describe debugsession"';
       throw new CrashcartError(reasons.SessionEnded, `session "${name}" failed: ${why}`);
     }
-    const ends = endsOf(host);
+    const ends = endsOf();
     const tty = spec.tty && ends.stdinIsTerminal && ends.stdoutIsTerminal;
     if (spec.tty && !tty)
       note(host, 'the session has a terminal and we have none: its output comes as the terminal would see it');

@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
 import { describe } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Ends } from './new-session.ts';
@@ -7,13 +8,12 @@ import type { Ends } from './new-session.ts';
 /** As much of `process` as the verbs use; a test brings its own streams. */
 export type Host = Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'env' | 'pid' | 'on' | 'off' | 'kill' | 'exit'>;
 
-export function endsOf({ stdin, stdout }: Host): Ends {
-  return {
-    stdinIsTerminal: Boolean(stdin.isTTY),
-    stdoutIsTerminal: Boolean(stdout.isTTY),
-    stdinIsData: !stdin.isTTY && isData(stdin.fd),
-  };
-}
+/** Asks the descriptors themselves: Node's streams for them take milliseconds to make, which the API server need not wait for. */
+export const endsOf = (): Ends => ({
+  stdinIsTerminal: isatty(0),
+  stdoutIsTerminal: isatty(1),
+  stdinIsData: !isatty(0) && isData(0),
+});
 
 function isData(fd: number): boolean {
   try {
@@ -28,15 +28,24 @@ function isData(fd: number): boolean {
 const coloured = ({ stderr, env }: Host): boolean =>
   Boolean(stderr.isTTY) && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 
+/** Standard output or error whose reader may go away (`| head`) without that being our failure. */
+export function guarded(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return stream.listenerCount('error') > 0 ? stream : stream.on('error', ignoreBrokenPipe);
+}
+
+function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
 /** One dim line on standard error: what was chosen, or how to come back. Standard output is the command's alone. */
 export function note(host: Host, text: string): void {
   const safe = printable(text);
-  host.stderr.write(coloured(host) ? `\x1b[2m${safe}\x1b[22m\n` : `${safe}\n`);
+  guarded(host.stderr).write(coloured(host) ? `\x1b[2m${safe}\x1b[22m\n` : `${safe}\n`);
 }
 
 export function complain(host: Host, caught: unknown): void {
   const text = printable(caught instanceof Error ? caught.message || describe(caught) : String(caught));
-  host.stderr.write(coloured(host) ? `\x1b[31merror:\x1b[39m ${text}\n` : `error: ${text}\n`);
+  guarded(host.stderr).write(coloured(host) ? `\x1b[31merror:\x1b[39m ${text}\n` : `error: ${text}\n`);
 }
 
 /** What a shell makes of a death by this signal. */

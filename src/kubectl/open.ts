@@ -5,13 +5,12 @@ import { newSession, wantedSpec } from './new-session.ts';
 import { createSession } from './sessions-api.ts';
 import { SignalWatch } from './signals.ts';
 import { parseTarget, type Target } from './target.ts';
-import { visit } from './visit.ts';
 
 /** `kubectl crashcart TARGET`: makes a session of its own and goes there. */
 export async function open(invocation: Invocation): Promise<number> {
   const { line, host } = invocation;
   const target = parseTarget(line.positionals[0] ?? '');
-  const spec = wantedSpec(line, endsOf(host));
+  const spec = wantedSpec(line, endsOf());
   if (line.switch('tty') && !spec.tty) note(host, 'no terminal for the command: standard input or output is not one');
   const api = apiOf(invocation);
   const { namespace } = api.connection;
@@ -21,7 +20,9 @@ export async function open(invocation: Invocation): Promise<number> {
     const pod = await podOf(api, namespace, target, host);
     const session = newSession(namespace, { pod, ...(container === undefined ? {} : { container }) }, spec);
     // Not aborted by a signal: whether the object exists must be known before it can be deleted.
-    await createSession(api, session);
+    // The other half of this program is loaded while the API server is at work.
+    const { promise: sent, resolve: onSent } = Promise.withResolvers<void>();
+    const [{ visit }] = await Promise.all([sent.then(() => import('./visit.ts')), createSession(api, session, onSent)]);
     const { name } = session.metadata;
     const remove = line.switch('rm') ?? false;
     return await visit(

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiDouble } from '../../test/support/api-double.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { plugin, runPlugin, startPlugin } from '../../test/support/plugin-process.ts';
@@ -11,6 +11,9 @@ import { ScriptedShell } from '../../test/support/scripted-shell.ts';
 import { Terminal } from '../../test/support/terminal.ts';
 
 // The real program, as a process, in a real terminal where it matters, against a double of the API server.
+// Each test starts processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
+
 let api: ApiDouble;
 let directory: string;
 /** The far end of the last attach. */

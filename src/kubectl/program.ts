@@ -1,6 +1,6 @@
 import { parseCommandLine, usage } from './command-line.ts';
 import { allFlags, commonFlags, connectionFlags, type VerbName, verbOf, verbs } from './command-table.ts';
-import { complain, type Host } from './host.ts';
+import { complain, guarded, type Host } from './host.ts';
 import type { Invocation, Run } from './invocation.ts';
 
 /** A verb is loaded when it is asked for: what `ls` needs does not delay a shell. */
@@ -16,8 +16,6 @@ const runs: Readonly<Record<VerbName, () => Promise<Run>>> = {
 
 /** Runs one command line; resolves with the exit code, after one sentence on standard error when it is not the command's own. */
 export async function main(argv: readonly string[], host: Host): Promise<number> {
-  host.stdout.on('error', ignoreBrokenPipe);
-  host.stderr.on('error', ignoreBrokenPipe);
   try {
     if (argv[0] === '__complete') return await (await import('./complete.ts')).complete(argv.slice(1), host);
     return await dispatch(argv, host);
@@ -33,6 +31,8 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
   const asked = name === 'open' ? line : line.shift();
   if (line.switch('help') || (argv.length === 0 && name === 'open')) return showHelp(name, host);
   check(name, asked);
+  // A session listens to its output itself, and makes the streams when it has them to write to.
+  if (name !== 'open') guarded(host.stdout);
   const run = await runs[name]();
   return run({ line: asked, host });
 }
@@ -56,11 +56,6 @@ const printHelp: Run = async ({ line, host }) => showHelp(verbOf(line.positional
 
 async function showHelp(name: VerbName, host: Host): Promise<number> {
   const { helpOf } = await import('./help.ts');
-  host.stdout.write(helpOf(verbs[name]));
+  guarded(host.stdout).write(helpOf(verbs[name]));
   return 0;
-}
-
-/** `| head`: who listens has gone. A verb that has something to end listens itself; nobody else is to fail by it. */
-function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
 }

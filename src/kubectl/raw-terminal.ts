@@ -18,7 +18,8 @@ export class RawTerminal implements Disposable {
     host.on('exit', this.#restore);
     host.on('SIGTSTP', this.#suspend);
     host.on('SIGCONT', this.#enter);
-    host.on('SIGWINCH', this.#tellSize);
+    // Not SIGWINCH: our listener may run before the one that makes Node read the size again.
+    host.stdout.on('resize', this.#tellSize);
     unblock(host.stdout);
     this.#enter();
   }
@@ -32,7 +33,7 @@ export class RawTerminal implements Disposable {
     this.#host.off('exit', this.#restore);
     this.#host.off('SIGTSTP', this.#suspend);
     this.#host.off('SIGCONT', this.#enter);
-    this.#host.off('SIGWINCH', this.#tellSize);
+    this.#host.stdout.off('resize', this.#tellSize);
     this.#restore();
   }
 
@@ -61,7 +62,6 @@ export class RawTerminal implements Disposable {
   };
 
   readonly #tellSize = (): void => {
-    // Node reads the size again on its own SIGWINCH, which may come after ours.
     const [width, height] = this.#host.stdout.getWindowSize();
     if (width > 0 && height > 0) this.#onSize({ width, height });
   };

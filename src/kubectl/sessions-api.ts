@@ -17,7 +17,8 @@ const path = (namespace: string | undefined, name?: string): string => {
   return `/apis/${apiVersion}/${parts.map(encodeURIComponent).join('/')}`;
 };
 
-export async function createSession(api: ApiClient, session: NewSession): Promise<DebugSession> {
+/** `onSent` is called when the request is on its way. */
+export async function createSession(api: ApiClient, session: NewSession, onSent: () => void): Promise<DebugSession> {
   const { namespace } = session.metadata;
   try {
     return asSession(
@@ -27,6 +28,7 @@ export async function createSession(api: ApiClient, session: NewSession): Promis
         // Strict: a field that this cluster's older CRD does not have must not be dropped in silence.
         query: { fieldValidation: 'Strict', fieldManager: 'kubectl-crashcart' },
         body: session,
+        onSent,
       }),
     );
   } catch (caught) {

@@ -1,7 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiDouble, type StoredSession } from '../../test/support/api-double.ts';
 import { runPlugin } from '../../test/support/plugin-process.ts';
 import { ScriptedShell } from '../../test/support/scripted-shell.ts';
+
+// Each test starts processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
 
 let api: ApiDouble;
 beforeEach(async () => {
