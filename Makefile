@@ -60,10 +60,11 @@ root:
 	@[ "$$(id -u)" = 0 ] || { echo "Test nodes need root (namespaces, mounts, cgroups): run this as root, or with sudo." >&2; exit 1; }
 
 # node-pty is compiled at installation; the headers come with the pinned Node, so nothing else is downloaded for it.
+# Not `npm ci`: it refuses a lock file that lacks the optional packages of platforms that a mirror does not carry.
 deps: node_modules/.package-lock.json
 node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@echo "Installing the npm packages of package-lock.json ..."
-	@npm_config_nodedir=$(NODE_HOME) npm ci --no-audit --no-fund --loglevel=error
+	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: help demo test cluster cluster-down images toolbox bench lint format types unit integration e2e clean preflight root deps
