@@ -74,10 +74,10 @@ export function forwardInput(socket: WebSocket, stream: Duplex, { onInvalid, onB
   socket.on('message', (data: RawData, isBinary: boolean) => {
     if (stream.destroyed || stream.writableEnded) return;
     try {
-      for (const frame of framesOf(data as Buffer, isBinary, socket.protocol)) {
-        stream.write(frame);
-        onBytes(frame.length);
-      }
+      // The binaryType of a server's socket is `nodebuffer`.
+      const message = data as Buffer;
+      for (const frame of framesOf(message, isBinary, socket.protocol)) stream.write(frame);
+      onBytes(message.length - 1);
       if (stream.writableLength > inputHighWaterBytes) socket.pause();
     } catch (caught) {
       onInvalid(CrashcartError.from(caught));
@@ -85,7 +85,6 @@ export function forwardInput(socket: WebSocket, stream: Duplex, { onInvalid, onB
   });
 }
 
-/** `data` is a Buffer: the binaryType of a server's socket is `nodebuffer`. */
 function* framesOf(data: Buffer, isBinary: boolean, protocol: string): Generator<Buffer, void, undefined> {
   if (!isBinary) throw new CrashcartError(reasons.Invalid, 'messages must be binary, their first byte the channel');
   const channel = data[0];
