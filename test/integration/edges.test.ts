@@ -82,7 +82,7 @@ describe('the end of the container', () => {
     ['of the node', { hostPid: true }],
   ] as const)('ends its sessions, when its pid namespace is one %s', async (_whose, options) => {
     await using container = await startContainer(agent.kernel, options);
-    const session = await start(agent, container, { visibility: 'Container', tty: true, command: ['sh'] });
+    await using session = await start(agent, container, { visibility: 'Container', tty: true, command: ['sh'] });
     const typist = new Typist(session);
     typist.type('echo up $((40+2))\n');
     await typist.waitFor(/up 42/);
@@ -141,7 +141,7 @@ describe('the sweep at the start of an agent', () => {
   it('ends the sessions of the agent before it and takes its toolboxes out of containers', async () => {
     await using container = await startContainer(agent.kernel);
     const before = traces(container);
-    const session = await start(agent, container, { visibility: 'Container', command: shell('sleep 1000') });
+    await using session = await start(agent, container, { visibility: 'Container', command: shell('sleep 1000') });
     const { deps, stateDirectory } = agent;
     const swept = await sweepLeftovers({ ...deps, stateDirectory }, container.target.spec.cgroupsPath);
     expect(swept).toEqual({ cgroups: 1, placements: 1, leftovers: [] });

@@ -167,7 +167,7 @@ export async function oneShot(
   { kernel, entry }: Pick<PlacementDeps, 'kernel' | 'entry'>,
   deed: OneShot,
 ): Promise<EntryLine> {
-  const { child, lines } = runEntry(kernel, entry, {
+  const { child, lines, closed } = runEntry(kernel, entry, {
     verb: deed.verb,
     descriptors: { pidfd: deed.target, toolbox: deed.mount },
     values: { namespaces: mountNamespaceFlag.toString(16), ...deed.values },
@@ -180,6 +180,7 @@ export async function oneShot(
     }
   } finally {
     clearTimeout(timer);
+    await closed;
   }
   throw new CrashcartError(
     reasons.Internal,

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { keepInheritedDescriptors, openPipe, sealProgram } from '../../linux/descriptors.ts';
-import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { closeAll, type Kernel } from '../../linux/kernel.ts';
 import { type EntryLine, parseEntryLine } from './entry-line.ts';
 
 /** crashcart-enter, ready to run: sealed in memory, so that its file can be neither changed nor caught by a container. */
@@ -37,6 +37,8 @@ const firstDescriptor = 4;
 export interface RunningEntry {
   readonly child: ChildProcess;
   readonly lines: AsyncIterable<EntryLine>;
+  /** The program has ended and nothing of it is open here any more. */
+  readonly closed: Promise<void>;
 }
 
 export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments): RunningEntry {
@@ -51,9 +53,9 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
       detached: true, // a signal to the agent's process group is not for the session
       cwd: '/',
     });
-    // An `error` is followed by no line: the reader sees the end of the pipe and says that.
-    child.on('error', () => {});
-    return { child, lines: readLines(status.read) };
+    const socket = new Socket({ fd: status.read, readable: true, writable: false });
+    const closed = Promise.all([ended(child), closing(socket)]).then(() => {});
+    return { child, lines: readLines(socket), closed };
   } catch (error) {
     closeAll(kernel, status.read);
     throw error;
@@ -61,6 +63,14 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
     closeAll(kernel, status.write);
   }
 }
+
+/** A program that could not be started has an `error` instead of an `exit`. */
+const ended = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
+
+/** Whoever stops reading early destroys the socket: an AbortError that is nobody's concern. */
+const closing = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => socket.once('close', () => resolve()).on('error', () => {}));
 
 /** Typed argv: the places of the descriptors in the child are decided here and nowhere else. */
 function layOut({ verb, descriptors, joins = [], values, command }: EntryArguments): {
@@ -87,8 +97,7 @@ function layOut({ verb, descriptors, joins = [], values, command }: EntryArgumen
 /** A line is at most 1 KiB; what is longer is not from our program. */
 const maxPendingBytes = 4096;
 
-async function* readLines(fd: Fd): AsyncGenerator<EntryLine> {
-  const socket = new Socket({ fd, readable: true, writable: false });
+async function* readLines(socket: Socket): AsyncGenerator<EntryLine> {
   let pending = '';
   for await (const chunk of socket) {
     const parts = `${pending}${String(chunk)}`.split('\n');

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { defaultShell } from '../../api/names.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
@@ -134,8 +136,8 @@ function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Par
   };
   const tidy = async (): Promise<{ leftovers?: string }> => {
     const cgroupLeft = await cgroup.endAndRemove();
-    await command.exited;
-    for (const stream of [stdout, stderr, stdin]) stream?.destroy();
+    await command.closed;
+    await Promise.all([stdout, stderr, stdin].map(close));
     const placementLeft = await placement?.release();
     const leftovers = [cgroupLeft, placementLeft?.leftovers].filter(Boolean).join('; ');
     return leftovers === '' ? {} : { leftovers };
@@ -156,4 +158,11 @@ function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Par
     cleanup,
     [Symbol.asyncDispose]: async () => void (await cleanup()),
   };
+}
+
+async function close(stream: Readable | Writable | undefined): Promise<void> {
+  if (stream === undefined || stream.closed) return;
+  const closed = once(stream, 'close');
+  stream.destroy();
+  await closed;
 }

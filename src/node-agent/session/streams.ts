@@ -33,8 +33,9 @@ export function terminalStreams(master: Fd): Required<Pick<SessionStreams, 'stdo
     },
     final: (done) => done(),
     destroy: (error, done) => {
-      tty.destroy();
-      done(error);
+      // Only then is the descriptor closed.
+      if (tty.closed) done(error);
+      else tty.once('close', () => done(error)).destroy();
     },
   });
   tty.on('data', (chunk: Buffer) => {

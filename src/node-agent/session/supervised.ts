@@ -17,8 +17,10 @@ export interface Supervised {
   readonly exited: Promise<ProcessExit>;
   /** Lets the command run. */
   letGo(): void;
-  /** Ends it at its gate and the supervisor with it; nothing once it was let go. Safe twice. */
-  abandon(): void;
+  /** Resolves when the supervisor has ended and nothing of it is open here. */
+  readonly closed: Promise<void>;
+  /** Ends the supervisor, and with it a command that was not let go. Safe twice. */
+  abandon(): Promise<void>;
 }
 
 export interface SuperviseDeps {
@@ -45,7 +47,10 @@ export function superviseCommand(
     waiting = false;
   };
   const descriptors = { ...request.descriptors, gate: gate.read };
-  const { child, lines } = attempt(() => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }), closeGate);
+  const { child, lines, closed } = attempt(
+    () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
+    closeGate,
+  );
   closeAll(kernel, gate.read);
 
   const started = Promise.withResolvers<number>();
@@ -87,14 +92,15 @@ export function superviseCommand(
   return {
     started: started.promise,
     exited: exited.promise,
+    closed,
     letGo: () => {
       if (waiting) writeSync(gate.write, '\n');
       closeGate();
     },
-    abandon: () => {
-      if (!waiting) return;
+    abandon: async () => {
       closeGate();
       child.kill('SIGKILL');
+      await closed;
     },
   };
 }
