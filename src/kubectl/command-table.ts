@@ -74,7 +74,7 @@ const open: Verb = {
       name: 'visibility',
       value: 'WHO',
       choices: visibilities,
-      help: 'who sees the toolbox: this session, or the whole container',
+      help: 'who sees the toolbox',
     },
     { name: 'max-duration', value: 'DURATION', help: 'end the session after this time, as 1h30m' },
     { name: 'idle-timeout', value: 'DURATION', help: 'end the session when nobody uses it for this time' },

@@ -114,7 +114,10 @@ async function stay({ host, signals }: Tools, wanted: Visit, socket: WebSocket):
   if (!wanted.tty) return stream.run({ stdin: wanted.stdin, signal: signals.signal });
   using terminal = new RawTerminal(host, (size) => stream.resize(size));
   const saw = (output: Buffer): void => terminal.saw(output);
-  return await stream.run({ stdin: wanted.stdin, signal: signals.signal, saw });
+  const end = await stream.run({ stdin: wanted.stdin, signal: signals.signal, saw });
+  // The shell left the cursor wherever it was; what we have to say starts a line of its own.
+  if (end.type !== 'exit') host.stderr.write('\r\n');
+  return end;
 }
 
 async function conclude(tools: Tools, wanted: Visit, outcome: { code: number; reason?: string; message?: string }) {
