@@ -85,21 +85,10 @@ test('a command without a terminal: 1 MB of standard input passes unchanged, sta
 });
 
 test('output larger than every buffer on the way arrives whole', async () => {
-  const result = await crashcart(
-    [
-      'pod/box',
-      '-n',
-      'tools',
-      '--',
-      'sh',
-      '-c',
-      'yes crashcart | head -c 20000000 | tee /proc/self/fd/2 2>/dev/null | sha256sum',
-    ],
-    {},
-  );
-  const again = await crashcart(['pod/box', '-n', 'tools', '--', 'sh', '-c', 'yes crashcart | head -c 20000000']);
-  expect(again.stdout.length).toBe(20_000_000);
-  expect(`${createHash('sha256').update(again.stdout).digest('hex')}  -\n`).toBe(result.stdout);
+  const bytes = 20_000_000;
+  const result = await crashcart(['pod/box', '-n', 'tools', '--', 'sh', '-c', `yes crashcart | head -c ${bytes}`]);
+  expect(result.code).toBe(0);
+  expect(result.stdout === 'crashcart\n'.repeat(bytes / 10)).toBe(true);
 });
 
 test('a session of a pod on each node, picked through its deployment', async () => {
@@ -126,7 +115,7 @@ test('a session of a pod on each node, picked through its deployment', async () 
 test('a pod in a user namespace: root inside, nobody of importance outside', async () => {
   using terminal = crashcartTerminal(['pod/mapped', '-n', 'tools']);
   await terminal.expect(/mapped/);
-  terminal.enter('echo "uid=$(id -u) tty=$(tty) map=$(awk "{print \\$2>0}" /proc/self/uid_map)"');
+  terminal.enter('echo "uid=$(id -u) tty=$(tty) map=$(awk "{print (\\$2 > 0)}" /proc/self/uid_map)"');
   await terminal.expect(/uid=0 tty=\/dev\/pts\/0 map=1/);
   terminal.enter('exit 0');
   expect(await terminal.exit()).toBe(0);
@@ -189,7 +178,7 @@ test('a command of a session runs though nobody attaches, and its exit code is i
     '{"spec":{"profile":"sysadmin"}}',
   ]);
   expect(changed.code).not.toBe(0);
-  expect(changed.stderr).toMatch(/immutable/);
+  expect(changed.stderr).toMatch(/cannot be changed/);
   expect(await kubectl(['delete', 'dbg', 'unattended', '-n', 'tools', '--timeout=20s'])).toMatchObject({ code: 0 });
 });
 

@@ -1,16 +1,20 @@
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { down, up } from '../cluster/cluster.ts';
+import { type Cluster, down, open, up } from '../cluster/cluster.ts';
 import type { ClusterFacts } from '../support/environment.ts';
 import { builtImages, installCrashcart } from '../support/install.ts';
 import { run } from '../support/run.ts';
 
-/** A cluster of the tests' own, so that a person's may go on running beside it. `CRASHCART_KEEP=1` leaves it for a look afterwards. */
+/**
+ * A cluster of the tests' own, so that a person's may go on running beside it. With `CRASHCART_KEEP=1` it stays for a look afterwards,
+ * and the next run with it uses it again.
+ */
 const name = 'crashcart-test';
+const keep = (): boolean => Boolean(process.env['CRASHCART_KEEP']);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const images = await builtImages();
-  const cluster = await up({ name, images: [images.crashcart.tar, images.toolbox.tar] });
+  const cluster = await bringUp([images.crashcart.tar, images.toolbox.tar]);
   const facts: ClusterFacts = {
     name,
     kubeconfig: cluster.kubeconfig,
@@ -26,12 +30,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await installCrashcart({ ...facts.tools, kubeconfig: facts.kubeconfig });
     await applyWorkloads(facts);
   } catch (error) {
-    if (!process.env['CRASHCART_KEEP']) await down(name);
+    if (!keep()) await down(name);
     throw error;
   }
   project.provide('cluster', facts);
   return async () => {
-    if (!process.env['CRASHCART_KEEP']) await down(name);
+    if (!keep()) await down(name);
   };
 }
 
@@ -53,4 +57,17 @@ async function applyWorkloads({ tools, kubeconfig }: ClusterFacts): Promise<void
   ] as const) {
     await kubectl('wait', '-n', namespace, '--for=condition=Ready', '--timeout=90s', ...pods);
   }
+}
+
+async function bringUp(images: readonly string[]): Promise<Cluster> {
+  if (keep()) {
+    try {
+      const cluster = open(name);
+      for (const image of images) await cluster.importImage(image);
+      return cluster;
+    } catch {
+      // There is none: bring one up.
+    }
+  }
+  return up({ name, images });
 }

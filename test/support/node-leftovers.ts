@@ -6,7 +6,7 @@ import { run } from './run.ts';
  */
 const look = `
 for p in /proc/[0-9]*; do
-  tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q 'crashcart-enter' && echo "process $p: $(tr '\\0' ' ' < $p/cmdline)"
+  [ "$(cat $p/comm 2>/dev/null)" = crashcart-enter ] && echo "process $p: $(tr '\\0' ' ' < $p/cmdline)"
   exe=$(readlink $p/exe 2>/dev/null) || true
   case $exe in */dev/crashcart/*) echo "process $p: $exe" ;; esac
   grep -E ' (/[^ ]*)?/dev/crashcart[ /]' $p/mountinfo 2>/dev/null | sed "s|^|mount of $p: |"
