@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -41,7 +42,7 @@ static void close_all_but(int one, int other)
 			check("descriptors", syscall(SYS_close_range, first[i], last[i], 0) == 0, "close_range(%d)", first[i]);
 }
 
-static void inner_half(const struct request *request)
+static void inner_half(const struct request *request, volatile pid_t *command)
 {
 	offer_to_oom_killer();
 	join_cgroups(request);
@@ -60,6 +61,7 @@ static void inner_half(const struct request *request)
 	if (child == 0)
 		run_command(request);
 	check("fork", child > 0, "clone");
+	*command = (pid_t)child;
 	say("started %ld", child);
 	_exit(0);
 }
@@ -83,11 +85,14 @@ static void run(const struct request *request)
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	if (request->hostcgroup != NO_FD)
 		check("setns", setns(request->hostcgroup, CLONE_NEWCGROUP) == 0, "setns(the host's cgroup namespace)");
+	/* The inner half tells the outer one which process the command is. */
+	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check("memory", command != MAP_FAILED, "mmap");
 	pid_t inner = fork_into_cgroup(request);
 	check("fork", inner >= 0, "clone3(into the session's cgroup)");
 	if (inner == 0)
-		inner_half(request);
-	supervise(request, inner);
+		inner_half(request, command);
+	supervise(request, inner, command);
 }
 
 int main(int count, char **arguments)

@@ -72,6 +72,6 @@ void drop_privileges(const struct request *request);
 void run_command(const struct request *request) __attribute__((noreturn));
 
 /* supervise.c */
-void supervise(const struct request *request, pid_t inner) __attribute__((noreturn));
+void supervise(const struct request *request, pid_t inner, const volatile pid_t *command) __attribute__((noreturn));
 
 #endif

@@ -5,7 +5,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void ignore_signal(int number)
@@ -69,23 +74,57 @@ static void reap(pid_t inner)
 }
 
 /*
+ * A container that holds CAP_SYS_PTRACE can trace the command, and then its end is the tracer's to learn first, if it ever cares to. The
+ * process is dead all the same, and its status stands in /proc.
+ */
+static void report_withheld_exit(pid_t command)
+{
+	char path[64], text[1024];
+	snprintf(path, sizeof path, "/proc/%d/stat", command);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	text[length < 0 ? 0 : length] = '\0';
+	const char *last = strrchr(text, ' ');
+	report_exit(last ? atoi(last) : SIGKILL);
+}
+
+static int open_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/*
  * Outside the container and outside the session's cgroup: keeps the PTY master open and the exit status safe. A container that shares
  * its pid namespace with others can end without its session: the pidfd tells.
  */
-void supervise(const struct request *request, pid_t inner)
+void supervise(const struct request *request, pid_t inner, const volatile pid_t *command)
 {
+	static const struct timespec withheld_after = { .tv_nsec = 200 * 1000 * 1000 };
 	sigset_t none;
 	struct sigaction action = { .sa_handler = ignore_signal };
-	struct pollfd target = { .fd = request->pidfd, .events = POLLIN };
+	struct pollfd watched[] = { { .fd = request->pidfd, .events = POLLIN }, { .fd = NO_FD, .events = POLLIN } };
+	struct pollfd *target = &watched[0], *session = &watched[1];
+	bool dead = false;
 	sigemptyset(&none);
 	sigaction(SIGCHLD, &action, NULL);
 	let_go(request);
 	for (;;) {
 		reap(inner);
-		if (ppoll(&target, 1, NULL, &none) > 0 && target.fd >= 0) {
+		if (session->fd == NO_FD && *command != 0 && !dead)
+			session->fd = open_pidfd(*command);
+		int ready = ppoll(watched, 2, dead ? &withheld_after : NULL, &none);
+		if (ready == 0) {
+			reap(inner);
+			report_withheld_exit(*command);
+		}
+		if (ready > 0 && target->fd >= 0 && target->revents) {
 			say("target-exited");
 			kill_session(request);
-			target.fd = -1;
+			target->fd = -1;
+		}
+		if (ready > 0 && session->fd >= 0 && session->revents) {
+			dead = true;
+			session->fd = -2;
 		}
 	}
 }

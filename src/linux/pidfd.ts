@@ -17,7 +17,7 @@ export function pidfdHasExited(kernel: Kernel, fd: Fd): boolean {
   return invoke(kernel, 'ppoll', `pidfd ${fd}`, request, 1, now, null, 0) > 0;
 }
 
-/** Resolves when the process has ended; rejects with the signal's reason. Keeps no process alive. */
+/** Resolves when the process has ended; rejects with the signal's reason. */
 export function waitPidfd(kernel: Kernel, fd: Fd, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
@@ -33,7 +33,7 @@ export function waitPidfd(kernel: Kernel, fd: Fd, signal?: AbortSignal): Promise
       }
     };
     const onAbort = (): void => finish(() => reject(signal?.reason));
-    const timer = setInterval(look, lookIntervalMs).unref();
+    const timer = setInterval(look, lookIntervalMs);
     if (signal?.aborted) return onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
     look();

@@ -60,7 +60,7 @@ describe.each(Object.entries(shapes))('%s', (_name, options) => {
       await typist.waitFor(/fg\r\n.*sleep 100/);
       await sleep(100); // the shell says it before it hands over the terminal
       typist.type('\x03');
-      await typist.waitFor(/\^C[^]*ready> /);
+      await typist.waitFor(/\^C[\s\S]*ready> /);
       typist.type('exit 7\n');
       expect(await session.exited).toEqual({ code: 7 });
       expect(await session.cleanup()).toEqual({});

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultShell } from '../../api/names.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
@@ -132,11 +133,12 @@ function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Par
   const { stdout, stderr, stdin } = streams;
   const end = async (): Promise<void> => {
     await cgroup.kill();
-    await command.exited;
+    await settled(command.exited);
   };
   const tidy = async (): Promise<{ leftovers?: string }> => {
     const cgroupLeft = await cgroup.endAndRemove();
-    await command.closed;
+    await settled(command.closed);
+    await command.abandon();
     await Promise.all([stdout, stderr, stdin].map(close));
     const placementLeft = await placement?.release();
     const leftovers = [cgroupLeft, placementLeft?.leftovers].filter(Boolean).join('; ');
@@ -159,6 +161,12 @@ function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Par
     [Symbol.asyncDispose]: async () => void (await cleanup()),
   };
 }
+
+/** All processes are dead by then; a supervisor that has not said so yet is stuck, and is ended after this. */
+const supervisorEndsWithinMs = 5_000;
+
+const settled = (promise: Promise<unknown>): Promise<unknown> =>
+  Promise.race([promise, sleep(supervisorEndsWithinMs, undefined, { ref: false })]);
 
 async function close(stream: Readable | Writable | undefined): Promise<void> {
   if (stream === undefined || stream.closed) return;
