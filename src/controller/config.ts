@@ -1,0 +1,55 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import { defaultNamespace } from '../api/names.ts';
+import { isLevel, type Level } from '../base/log.ts';
+
+export interface ControllerConfig {
+  /** The aggregated API (TLS). */
+  readonly port: number;
+  /** Where the agents dial in (TLS). */
+  readonly tunnelPort: number;
+  /** Metrics and health (plain HTTP). */
+  readonly metricsPort: number;
+  readonly logLevel: Level;
+  /** The namespace of the installation. */
+  readonly namespace: string;
+  /** Who we are in the election and in Events. */
+  readonly podName: string;
+  /** Outside a cluster only. */
+  readonly kubeconfig?: string;
+  readonly version: string;
+}
+
+/** From the command line, then from the environment. Prints and exits for --help, --version and for what is wrong. */
+export function parseConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ControllerConfig {
+  const command = new Command('crashcart-controller')
+    .description('Reconciles DebugSessions and serves their attach API.')
+    .version(packageJson.version)
+    .option('--port <port>', 'aggregated API, TLS', port, 10250)
+    .option('--tunnel-port <port>', 'tunnels of the agents, TLS', port, 10251)
+    .option('--metrics-port <port>', '/metrics, /healthz and /readyz, plain HTTP', port, 9090)
+    .addOption(new Option('--log-level <level>', 'debug, info, warn or error').default('info').argParser(level))
+    .option('--namespace <name>', 'namespace of the installation', env['POD_NAMESPACE'] ?? defaultNamespace)
+    .option(
+      '--pod-name <name>',
+      'name of this replica',
+      env['POD_NAME'] ?? `${env['HOSTNAME'] ?? 'host'}-${process.pid}`,
+    )
+    .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')
+    .parse([...argv], { from: 'user' });
+  return Object.freeze({ ...command.opts<Omit<ControllerConfig, 'version'>>(), version: packageJson.version });
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0 && value <= 65_535) return value;
+  throw new InvalidArgumentError('a port is a number from 0 to 65535');
+}
+
+function level(text: string): Level {
+  if (isLevel(text)) return text;
+  throw new InvalidArgumentError('a level is debug, info, warn or error');
+}

@@ -1,0 +1,114 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CrashcartError, describe } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Agents, AgentsChange } from '../gateway/agents.ts';
+import { type SessionCache, sessionKey } from '../kube/session-cache.ts';
+import type { ControllerMetrics } from './metrics.ts';
+import type { Orphans } from './orphans.ts';
+import { type Outcome, WorkQueue } from './queue.ts';
+import type { Reconciler } from './reconciler.ts';
+
+export interface LeaderOptions {
+  readonly sessions: SessionCache;
+  readonly agents: Agents;
+  readonly reconciler: Reconciler;
+  readonly orphans: Orphans;
+  readonly metrics: Pick<ControllerMetrics, 'reconciled'>;
+  readonly log: Logger;
+}
+
+/** Everything is looked at again this often, whatever was missed. */
+const resyncMs = 300_000;
+const orphanSweepMs = 30_000;
+/** What is in hand at the end of a term may finish within this. */
+const stopMs = 5_000;
+
+/** What only the leader does: turns every change of an object or of an agent into a turn of the reconciler. */
+export class Leader {
+  readonly #options: LeaderOptions;
+  readonly #queue: WorkQueue;
+
+  constructor(options: LeaderOptions) {
+    this.#options = options;
+    this.#queue = new WorkQueue({
+      handle: (key) => this.#handle(key),
+      onError: (key, caught) => {
+        // A refusal of the API server or of an agent is everyday business; anything else is an error of ours.
+        const level = caught instanceof CrashcartError ? 'warn' : 'error';
+        options.log[level]('reconcile failed, trying again', { session: key, error: describe(caught) });
+      },
+    });
+  }
+
+  get queueDepth(): number {
+    return this.#queue.depth;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { sessions, agents, reconciler, orphans } = this.#options;
+    const stops = [
+      sessions.onChange((change) => {
+        if (change.type === 'deleted') reconciler.forget(change.object);
+        else this.#queue.add(change.key);
+      }),
+      agents.onChange((change) => this.#agentChanged(change)),
+    ];
+    const resync = setInterval(() => this.#addAll(), resyncMs);
+    try {
+      await Promise.race([sessions.synced, aborted(signal)]);
+      this.#addAll();
+      while (!signal.aborted) {
+        await orphans.sweep();
+        await sleep(orphanSweepMs, undefined, { signal }).catch(() => {});
+      }
+    } finally {
+      clearInterval(resync);
+      for (const stop of stops) stop();
+      await Promise.race([this.#queue.stop(), sleep(stopMs, undefined, { ref: false })]);
+    }
+  }
+
+  async #handle(key: string): Promise<Outcome> {
+    const { sessions, reconciler, metrics } = this.#options;
+    const [namespace = '', name = ''] = key.split('/');
+    const session = sessions.get(namespace, name);
+    if (!session) return {};
+    const startedAt = performance.now();
+    let outcome: 'done' | 'error' = 'error';
+    try {
+      const result = await reconciler.reconcile(session);
+      outcome = 'done';
+      return result;
+    } finally {
+      metrics.reconciled((performance.now() - startedAt) / 1_000, outcome);
+    }
+  }
+
+  #addAll(node?: string): void {
+    for (const { metadata, status } of this.#options.sessions.values()) {
+      // A session without a node yet may be waiting for just this agent.
+      if (node !== undefined && status?.nodeName !== undefined && status.nodeName !== node) continue;
+      this.#queue.add(sessionKey(metadata.namespace, metadata.name));
+    }
+  }
+
+  #agentChanged({ type, node, event }: AgentsChange): void {
+    if (type !== 'event') {
+      this.#addAll(node);
+    } else if (event?.type === 'list') {
+      this.#addAll(node);
+      void this.#options.orphans.sweep([node]);
+    } else if (event?.type === 'forgotten') {
+      this.#options.reconciler.forgotten(event.uid);
+    } else if (event) {
+      this.#queue.add(sessionKey(event.session.namespace, event.session.name));
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  return promise;
+}

@@ -1,0 +1,113 @@
+import { leaseName } from '../api/names.ts';
+import { CrashcartError, describe } from '../base/errors.ts';
+import { createLogger } from '../base/log.ts';
+import { AgentRegistry } from '../gateway/agents.ts';
+import { AttachServer } from '../gateway/attach.ts';
+import { GatewayServer } from '../gateway/server.ts';
+import { TunnelListener } from '../gateway/tunnel-listener.ts';
+import { createKubeClient } from '../kube/client.ts';
+import type { Connection } from '../kube/connection.ts';
+import { createEventRecorder } from '../kube/events.ts';
+import { inClusterConnection } from '../kube/in-cluster.ts';
+import { Election } from '../kube/lease.ts';
+import { followRequestHeaderConfig } from '../kube/request-header.ts';
+import { createReviews } from '../kube/reviews.ts';
+import { createSessionCache } from '../kube/session-cache.ts';
+import { followServingCertificate, keepCertificates } from './certificates.ts';
+import { createCluster } from './cluster.ts';
+import { type ControllerConfig, parseConfig } from './config.ts';
+import { serveHealth } from './health.ts';
+import { Leader } from './leader.ts';
+import { createMetrics } from './metrics.ts';
+import { Orphans } from './orphans.ts';
+import { Presence } from './presence.ts';
+import { Reconciler } from './reconciler.ts';
+import { guardUninstall } from './uninstall.ts';
+
+async function connect({ kubeconfig }: ControllerConfig): Promise<Connection> {
+  if (kubeconfig === undefined) return inClusterConnection();
+  // Only outside a cluster is the client library loaded at all: it is 60 MB of memory.
+  const { loadConnection } = await import('../kube/config.ts');
+  return loadConnection({ kubeconfig });
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig(process.argv.slice(2));
+  const { namespace, podName } = config;
+  const log = createLogger({ replica: podName }, { level: config.logLevel });
+  log.info('starting', { version: config.version, namespace });
+  const stop = stopSignal(log);
+  const client = createKubeClient(await connect(config), `crashcart-controller/${config.version}`);
+
+  const sessions = createSessionCache(client, log);
+  const agents = new AgentRegistry();
+  const events = createEventRecorder({ client, instance: podName, log });
+  const reviews = createReviews(client);
+  const cluster = createCluster(client);
+  const election = new Election({ client, namespace, name: leaseName, identity: podName, log });
+  let certificateExpires: number | undefined;
+  const metrics = createMetrics({
+    phases: () => [...sessions.values()].map((session) => session.status?.phase),
+    queueDepth: () => leader.queueDepth,
+    leading: () => election.leading,
+    certificateExpires: () => certificateExpires,
+  });
+  const presence = new Presence(agents);
+  const reconciler = new Reconciler({ cluster, agents, presence, events, metrics, log });
+  const orphans = new Orphans({ agents, sessions, cluster, log });
+  const leader = new Leader({ sessions, agents, reconciler, orphans, metrics, log });
+
+  const attach = new AttachServer({ reviews, sessions, agents, metrics: metrics.gateway, log });
+  const gateway = new GatewayServer({ attach, log });
+  const tunnels = new TunnelListener({ registry: agents, namespace, reviews, metrics: metrics.gateway, log });
+  const health = await serveHealth(config.metricsPort, { registry: metrics.registry, ready: () => gateway.ready });
+  // Discovery answers before anything else is there.
+  await Promise.all([gateway.listen(config.port), tunnels.listen(config.tunnelPort)]);
+
+  const onCertificate = (pair: { key: string; cert: string }, expiresAtMs: number): void => {
+    gateway.setCertificate(pair);
+    tunnels.setCertificate(pair);
+    certificateExpires = expiresAtMs / 1_000;
+  };
+  const everyReplica = [
+    sessions.run(stop),
+    followServingCertificate({ client, namespace, log }, onCertificate, stop),
+    followRequestHeaderConfig({ client, log, signal: stop, onChange: (header) => gateway.setRequestHeader(header) }),
+    guardUninstall(client, namespace, log, stop),
+  ];
+  const certificates = { client, namespace, log };
+  await election.run(stop, async (term) => {
+    await Promise.all([leader.run(term), keepCertificates(certificates, term)]);
+  });
+
+  gateway.close();
+  tunnels.close();
+  health.close();
+  await Promise.all(everyReplica);
+  await events.flush();
+  client.close();
+  log.info('stopped');
+}
+
+/** The first SIGTERM or SIGINT ends the process in order, the second at once. */
+function stopSignal(log: ReturnType<typeof createLogger>): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(130);
+      log.info('stopping', { signal: name });
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+main().then(
+  // Connections of clients that do not close must not keep a finished process.
+  () => process.exit(0),
+  (caught: unknown) => {
+    const reason = CrashcartError.from(caught).reason;
+    createLogger().error('the controller ends', { reason, error: describe(caught) });
+    process.exit(1);
+  },
+);

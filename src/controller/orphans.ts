@@ -1,0 +1,54 @@
+import { describe, reasons } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Agents } from '../gateway/agents.ts';
+import type { SessionCache } from '../kube/session-cache.ts';
+import type { ObservedSession } from '../wire/agent-protocol.ts';
+import type { Cluster } from './cluster.ts';
+
+export interface OrphansOptions {
+  readonly agents: Pick<Agents, 'get' | 'nodes'>;
+  readonly sessions: Pick<SessionCache, 'byUid'>;
+  readonly cluster: Pick<Cluster, 'session'>;
+  readonly log: Logger;
+}
+
+/** Sessions that agents have and nobody wants: their objects went while the agent was away, or without our finalizer. */
+export class Orphans {
+  readonly #options: OrphansOptions;
+  readonly #inHand = new Set<string>();
+
+  constructor(options: OrphansOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at every session of a node, or of all nodes. Errors are logged; the next sweep tries again. */
+  async sweep(nodes: readonly string[] = this.#options.agents.nodes()): Promise<void> {
+    await Promise.all(
+      nodes.flatMap((node) => {
+        const sessions = this.#options.agents.get(node)?.sessions()?.values() ?? [];
+        return [...sessions].map((session) => this.#look(node, session));
+      }),
+    );
+  }
+
+  async #look(node: string, { uid, namespace, name }: ObservedSession): Promise<void> {
+    const { agents, sessions, cluster, log } = this.#options;
+    if (sessions.byUid(uid) || this.#inHand.has(uid)) return;
+    this.#inHand.add(uid);
+    try {
+      // Our copy may be older than the session: only the API server itself can say that it does not exist.
+      if (await cluster.session(namespace, name, uid)) return;
+      const answer = await agents.get(node)?.remove(uid, reasons.Deleted);
+      log.info('removed a session without an object from its agent', {
+        session: `${namespace}/${name}`,
+        uid,
+        node,
+        cleanedUp: answer?.cleanedUp,
+      });
+    } catch (caught) {
+      log.warn('a session without an object is still on its agent', { uid, node, error: describe(caught) });
+    } finally {
+      this.#inHand.delete(uid);
+    }
+  }
+}

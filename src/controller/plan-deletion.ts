@@ -1,0 +1,53 @@
+import { finalizer } from '../api/names.ts';
+import { reasons } from '../base/errors.ts';
+import { type Action, agentLossMs, type Situation } from './situation.ts';
+
+/** A deletion waits for a proven clean-up, but never for ever: an agent that is gone must not block it. */
+export const cleanupDeadlineMs = 60_000;
+const retryMs = 2_000;
+
+/** The object is being deleted: take it from the agent, then let it go. */
+export function planDeletion(situation: Situation): readonly Action[] {
+  const { session, agent, observed, dispatched, nowMs } = situation;
+  if (!session.metadata.finalizers?.includes(finalizer)) return [];
+  const node = session.status?.nodeName;
+  if (observed) return endOnAgent(situation, node ?? '');
+  const proven = session.status?.conditions?.some((each) => each.type === 'CleanedUp' && each.status === 'True');
+  const neverSent = !dispatched && (!node || session.status?.phase === 'Pending');
+  if (neverSent || proven) return [{ type: 'removeFinalizer' }];
+  if (agent.connected) {
+    // Not in its list: it never started, or the agent was restarted and has swept.
+    return agent.sessions === 'listed' ? [{ type: 'removeFinalizer' }] : [{ type: 'requeueAfter', ms: retryMs }];
+  }
+  if (situation.node === 'absent') return letGo(`node "${node}" does not exist any more`);
+  const waitedMs = Math.min(agent.absentMs, nowMs - Date.parse(session.metadata.deletionTimestamp ?? ''));
+  if (waitedMs >= agentLossMs)
+    return letGo(`the agent on node "${node}" has not been connected for ${agentLossMs / 1_000} s`);
+  return [{ type: 'requeueAfter', ms: Math.max(1, Math.min(retryMs * 5, agentLossMs - waitedMs)) }];
+}
+
+function endOnAgent({ session, observed, agent, nowMs }: Situation, node: string): readonly Action[] {
+  const forget: Action = { type: 'removeFromAgent', node, reason: reasons.Deleted };
+  if (observed?.cleanedUp)
+    return agent.connected ? [forget, { type: 'removeFinalizer' }] : [{ type: 'removeFinalizer' }];
+  const waitedMs = nowMs - Date.parse(session.metadata.deletionTimestamp ?? '');
+  if (waitedMs >= cleanupDeadlineMs) {
+    return letGo(
+      `the agent on node "${node}" could not remove ${observed?.leftovers ?? 'everything'} within ${cleanupDeadlineMs / 1_000} s`,
+    );
+  }
+  return [forget, { type: 'requeueAfter', ms: retryMs }];
+}
+
+function letGo(cause: string): readonly Action[] {
+  return [
+    {
+      type: 'event',
+      about: 'session-and-pod',
+      level: 'Warning',
+      reason: 'CleanupNotProven',
+      message: `${cause}, so the session was deleted without a proof that nothing of it is left there`,
+    },
+    { type: 'removeFinalizer' },
+  ];
+}

@@ -1,0 +1,194 @@
+/** What is to be done for one session, from what is known of it: no clock, no network, no memory of its own. */
+import { type DebugSession, type DebugSessionStatus, isTerminal } from '../api/debug-session.ts';
+import { finalizer } from '../api/names.ts';
+import { reasons } from '../base/errors.ts';
+import type { ObservedSession } from '../wire/agent-protocol.ts';
+import { desiredSession } from './desired.ts';
+import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
+import { planDeletion } from './plan-deletion.ts';
+import { type Action, agentLossMs, agentWaitMs, type Situation } from './situation.ts';
+import { StatusBuilder } from './status.ts';
+import { type Failure, type ResolvedTarget, resolveTarget } from './target.ts';
+
+/** Whether a plan needs a live look at the pod: before anything is handed to an agent. */
+export function needsPod({ metadata, status }: DebugSession, observed: ObservedSession | undefined): boolean {
+  return !metadata.deletionTimestamp && !isTerminal(status?.phase) && status?.phase !== 'Running' && !observed;
+}
+
+export function plan(situation: Situation): readonly Action[] {
+  const { session } = situation;
+  if (session.metadata.deletionTimestamp) return planDeletion(situation);
+  if (isTerminal(session.status?.phase)) return planEnded(situation);
+  if (!session.metadata.finalizers?.includes(finalizer)) return [{ type: 'addFinalizer' }];
+  if (situation.refusal) return fail(situation, situation.refusal);
+  if (situation.observed) return planObserved(situation, situation.observed);
+  return isHandedOver(situation) ? planUnseen(situation) : planStart(situation);
+}
+
+/**
+ * Whether an agent may be running it. `Preparing` in the status is a promise of this controller or of one before it: only an agent
+ * that shows its list without the session says that the promise never reached it.
+ */
+function isHandedOver({ session, dispatched, agent }: Situation): boolean {
+  if (dispatched || session.status?.phase === 'Running') return true;
+  return session.status?.phase === 'Preparing' && !(agent.connected && agent.sessions === 'listed');
+}
+
+/** It has ended: keep the record for its time, and see to it that the node keeps nothing. */
+function planEnded(situation: Situation): readonly Action[] {
+  const { session, observed, nowMs } = situation;
+  const actions: Action[] = [];
+  if (observed) {
+    const status = new StatusBuilder(session, nowMs).cleanedUp(observed).build();
+    if (observed.phase === 'Running' || observed.phase === 'Preparing') {
+      // Given up here while its agent was away, and now the agent is back with it.
+      actions.push({ type: 'removeFromAgent', node: session.status?.nodeName ?? '', reason: reasons.SessionEnded });
+    }
+    actions.push({ type: 'patchStatus', status });
+  } else if (isSweptSince(situation)) {
+    actions.push({ type: 'patchStatus', status: new StatusBuilder(session, nowMs).swept().build() });
+  }
+  const deleteAt = deleteAtMs(session) ?? nowMs;
+  if (deleteAt <= nowMs) return [...actions, { type: 'deleteObject' }];
+  return [...actions, { type: 'requeueAfter', ms: deleteAt - nowMs }];
+}
+
+/** Its agent was lost, and has come back without it. */
+function isSweptSince({ session, agent }: Situation): boolean {
+  const cleanedUp = session.status?.conditions?.find((each) => each.type === 'CleanedUp');
+  return cleanedUp?.status === 'Unknown' && agent.connected && agent.sessions === 'listed';
+}
+
+/** The agent has it: its word is the truth about what runs. */
+function planObserved(situation: Situation, observed: ObservedSession): readonly Action[] {
+  const { session, nowMs } = situation;
+  const status = new StatusBuilder(session, nowMs).observed(observed).build();
+  const actions: Action[] = [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
+  const overdueAt = observed.phase === 'Running' ? overdueAtMs({ ...session, status }) : undefined;
+  if (overdueAt === undefined) return actions;
+  if (overdueAt > nowMs) return [...actions, { type: 'requeueAfter', ms: overdueAt - nowMs }];
+  return [
+    ...actions,
+    { type: 'removeFromAgent', node: session.status?.nodeName ?? '', reason: reasons.MaxDurationExceeded },
+  ];
+}
+
+/** It was on an agent, and no agent shows it now. */
+function planUnseen(situation: Situation): readonly Action[] {
+  const { session, agent, nowMs } = situation;
+  const node = session.status?.nodeName ?? '';
+  if (agent.connected) {
+    // Its list is on the way, and with it an event that brings us back here.
+    if (agent.sessions === 'unknown') return [];
+    return fail(situation, {
+      reason: reasons.AgentRestarted,
+      message: `the agent on node "${node}" was restarted and the session ended with it: create a new one`,
+    });
+  }
+  if (agent.absentMs >= agentLossMs) {
+    return fail(situation, {
+      reason: reasons.AgentLost,
+      message: `node "${node}" has been out of reach for ${Math.round(agent.absentMs / 1_000)} s, so how the session ended is not known: ${lookAt(node)}`,
+    });
+  }
+  const status = new StatusBuilder(session, nowMs)
+    .notReady(
+      reasons.AgentLost,
+      `the agent on node "${node}" is not connected; the session goes on when it comes back`,
+      'Unknown',
+    )
+    .build();
+  return [
+    { type: 'patchStatus', status },
+    { type: 'requeueAfter', ms: agentLossMs - agent.absentMs },
+  ];
+}
+
+const lookAt = (node: string): string =>
+  `see "kubectl get node ${node}" and "kubectl get pods -A -l app.kubernetes.io/component=agent --field-selector spec.nodeName=${node}"`;
+
+/** Nobody has it yet. */
+function planStart(situation: Situation): readonly Action[] {
+  const { session, pod, agent, nowMs } = situation;
+  const { metadata, spec, status } = session;
+  if (pod === 'unknown') return [{ type: 'requeueAfter', ms: 0 }];
+  const found = resolveTarget(metadata.namespace, spec.target.pod, pod === 'absent' ? undefined : pod, status?.podUID);
+  if (!found.ok) return fail(situation, found.failure);
+  const { target } = found;
+  const desired = desiredSession(session, target);
+  if (!desired) {
+    return fail(situation, {
+      reason: reasons.Invalid,
+      message:
+        'spec.maxDuration or spec.idleTimeout is not a duration such as 90s, 15m or 1h30m: create the session again',
+    });
+  }
+  if (!agent.connected) return waitForAgent(situation, target, agent.absentMs);
+  const next = new StatusBuilder(session, nowMs).resolved(target).preparing().build();
+  return [
+    { type: 'dispatch', node: target.node, desired },
+    { type: 'patchStatus', status: next },
+  ];
+}
+
+function waitForAgent(situation: Situation, target: ResolvedTarget, absentMs: number): readonly Action[] {
+  const { session, nowMs } = situation;
+  const waitedMs = Math.min(absentMs, ageMs(session, nowMs));
+  if (waitedMs >= agentWaitMs) {
+    return fail(
+      situation,
+      {
+        reason: reasons.NoAgent,
+        message: `no agent of Crashcart is connected on node "${target.node}": ${lookAt(target.node)}`,
+      },
+      target,
+    );
+  }
+  const status = new StatusBuilder(session, nowMs)
+    .resolved(target)
+    .phase('Pending')
+    .notReady(reasons.NoAgent, `waiting for the agent on node "${target.node}"`)
+    .build();
+  return [
+    { type: 'patchStatus', status },
+    { type: 'requeueAfter', ms: agentWaitMs - waitedMs },
+  ];
+}
+
+function fail(situation: Situation, failure: Failure, target?: ResolvedTarget): readonly Action[] {
+  const { session, nowMs, dispatched, agent } = situation;
+  const builder = new StatusBuilder(session, nowMs).failed(failure);
+  if (target) builder.resolved(target);
+  else if (!session.status?.nodeName) builder.condition({ type: 'TargetResolved', status: 'False', ...failure });
+  const ran = session.status?.phase === 'Running' || (dispatched && !situation.refusal);
+  if (!ran) builder.nothingStarted();
+  else if (agent.connected) builder.swept();
+  else builder.cleanupUnknown();
+  const status = builder.build();
+  return [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
+}
+
+function transitionEvents(session: DebugSession, status: DebugSessionStatus): readonly Action[] {
+  if (session.status?.phase === status.phase) return [];
+  const { name } = session.metadata;
+  const ready = status.conditions?.find((each) => each.type === 'Ready');
+  const container = `container "${status.container ?? session.spec.target.pod.container ?? ''}"`;
+  switch (status.phase) {
+    case 'Running':
+      return [event('Normal', 'DebugSessionStarted', `debug session ${name} runs in ${container}`)];
+    case 'Finished':
+      return [event('Normal', 'DebugSessionEnded', `debug session ${name} in ${container}: ${ready?.message ?? ''}`)];
+    case 'Failed':
+      return [event('Warning', ready?.reason ?? 'Failed', `debug session ${name}: ${ready?.message ?? ''}`)];
+    default:
+      return [];
+  }
+}
+
+const event = (level: 'Normal' | 'Warning', reason: string, message: string): Action => ({
+  type: 'event',
+  about: 'session-and-pod',
+  level,
+  reason,
+  message,
+});

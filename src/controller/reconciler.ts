@@ -1,0 +1,232 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { DebugSession } from '../api/debug-session.ts';
+import { apiVersion, kind } from '../api/names.ts';
+import { CrashcartError, describe, type Reason, reasons } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { AgentLink } from '../gateway/agent-link.ts';
+import type { Agents } from '../gateway/agents.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
+import type { Cluster } from './cluster.ts';
+import { Memory, type Remembered } from './memory.ts';
+import type { ControllerMetrics } from './metrics.ts';
+import { needsPod, plan } from './plan.ts';
+import type { Presence } from './presence.ts';
+import type { Outcome } from './queue.ts';
+import type { Action, AgentState, Situation } from './situation.ts';
+
+export interface ReconcilerOptions {
+  readonly cluster: Cluster;
+  readonly agents: Pick<Agents, 'get'>;
+  readonly presence: Pick<Presence, 'absentMs'>;
+  readonly events: EventRecorder;
+  readonly metrics: Pick<ControllerMetrics, 'dispatched' | 'started'>;
+  readonly log: Logger;
+  readonly memory?: Memory;
+  /** Milliseconds since the epoch. */
+  readonly wallClock?: () => number;
+}
+
+/** Refusals that say nothing about the session: the next try may succeed. */
+const transient: ReadonlySet<Reason> = new Set<Reason>([
+  reasons.AgentLost,
+  reasons.Unavailable,
+  reasons.Timeout,
+  reasons.RuntimeUnavailable,
+  reasons.Internal,
+]);
+
+/** Adding the finalizer, then starting: a plan that still wants more after that waits for the next turn. */
+const maxRounds = 3;
+
+/** Carries out what `plan` says for one session. */
+export class Reconciler {
+  readonly #options: Required<ReconcilerOptions>;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = { memory: new Memory(), wallClock: Date.now, ...options };
+  }
+
+  async reconcile(cached: DebugSession): Promise<Outcome> {
+    let session: DebugSession | undefined = cached;
+    for (let round = 0; round < maxRounds && session; round++) {
+      const actions = plan(await this.#situation(session));
+      if (!actions.some((action) => action.type === 'addFinalizer')) return await this.#carryOut(session, actions);
+      session = await this.#options.cluster.addFinalizer(session);
+    }
+    return {};
+  }
+
+  /** The agent has let go of its own record. */
+  forgotten(uid: string): void {
+    delete this.#options.memory.of(uid).dispatched?.answer;
+  }
+
+  /** The object is gone from the API server. */
+  forget(session: DebugSession): void {
+    this.#options.memory.forget(session.metadata.uid);
+  }
+
+  async #situation(cached: DebugSession): Promise<Situation> {
+    const { cluster, agents, memory, wallClock } = this.#options;
+    const remembered = memory.of(cached.metadata.uid);
+    // Nobody else writes the status, so what we wrote last is newer than what the watch has brought.
+    const session = remembered.status ? { ...cached, status: remembered.status } : cached;
+    const { namespace } = session.metadata;
+    const knownNode = session.status?.nodeName ?? remembered.dispatched?.node;
+    const observed = observedBy(agents.get(knownNode ?? ''), session, remembered);
+    const pod = needsPod(session, observed) ? await cluster.pod(namespace, session.spec.target.pod.name) : 'unknown';
+    const node = knownNode ?? (typeof pod === 'object' ? pod.nodeName : undefined);
+    const agent = this.#agentState(node);
+    const orphaned = session.metadata.deletionTimestamp !== undefined && node !== undefined && !agent.connected;
+    return {
+      session,
+      pod,
+      node: orphaned ? await cluster.node(node) : 'unknown',
+      agent,
+      observed,
+      dispatched: remembered.dispatched !== undefined,
+      ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
+      nowMs: wallClock(),
+    };
+  }
+
+  #agentState(node: string | undefined): AgentState {
+    const link = node === undefined ? undefined : this.#options.agents.get(node);
+    if (link) return { connected: true, sessions: link.sessions() ? 'listed' : 'unknown' };
+    return { connected: false, absentMs: node === undefined ? 0 : this.#options.presence.absentMs(node) };
+  }
+
+  async #carryOut(session: DebugSession, actions: readonly Action[]): Promise<Outcome> {
+    // Side by side, in their order: a status is never waited for before an agent is told. Only an object that
+    // goes must go last, after its agent has answered.
+    const isLast = ({ type }: Action): boolean => type === 'removeFinalizer' || type === 'deleteObject';
+    const outcomes = await Promise.allSettled(
+      actions.filter((action) => !isLast(action)).map((action) => this.#act(session, action)),
+    );
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    for (const action of actions.filter(isLast)) await this.#act(session, action);
+    const requeues = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
+    return requeues.length > 0 ? { requeueAfterMs: Math.min(...requeues) } : {};
+  }
+
+  /** Resolves with the milliseconds after which to look again, if any. */
+  async #act(session: DebugSession, action: Action): Promise<number | undefined> {
+    const { cluster } = this.#options;
+    switch (action.type) {
+      case 'dispatch':
+        return await this.#dispatch(session, action.node, action.desired);
+      case 'removeFromAgent':
+        return await this.#remove(session, action.node, action.reason);
+      case 'patchStatus':
+        return await this.#patchStatus(session, action);
+      case 'event':
+        this.#recordEvent(session, action);
+        return undefined;
+      case 'removeFinalizer':
+        await cluster.removeFinalizer(session);
+        this.#logger(session).info('session released');
+        return undefined;
+      case 'deleteObject':
+        await cluster.deleteSession(session);
+        return undefined;
+      case 'requeueAfter':
+        return action.ms;
+      case 'addFinalizer':
+        return undefined;
+    }
+  }
+
+  async #dispatch(session: DebugSession, node: string, desired: DesiredSession): Promise<number | undefined> {
+    const { agents, memory, metrics } = this.#options;
+    const remembered = memory.of(session.metadata.uid);
+    const log = this.#logger(session).child({ node });
+    const link = agents.get(node);
+    if (!link) return 0;
+    const startedAt = performance.now();
+    try {
+      const answer = await link.put(desired);
+      remembered.dispatched = { node, instance: link.instance, answer };
+      metrics.dispatched((performance.now() - startedAt) / 1_000, 'accepted');
+      log.info('session dispatched', { container: desired.container.name, podUid: desired.pod.uid });
+      return undefined;
+    } catch (caught) {
+      const error = CrashcartError.from(caught);
+      metrics.dispatched((performance.now() - startedAt) / 1_000, error.reason);
+      log.warn('session not dispatched', { reason: error.reason, error: describe(error) });
+      if (transient.has(error.reason)) throw error;
+      remembered.refusal = { reason: error.reason, message: error.message };
+      return 0;
+    }
+  }
+
+  /** Resolves at once after the agent's answer: its event, or the next look, says whether the clean-up is proven. */
+  async #remove(session: DebugSession, node: string, reason: Reason): Promise<number | undefined> {
+    const link = this.#options.agents.get(node);
+    if (!link) return undefined;
+    const remembered = this.#options.memory.of(session.metadata.uid);
+    try {
+      const answer = await link.remove(session.metadata.uid, reason);
+      remembered.dispatched = { node, instance: link.instance, answer };
+      this.#logger(session).info('session removed from its agent', { node, reason, cleanedUp: answer.cleanedUp });
+      return answer.cleanedUp ? 0 : undefined;
+    } catch (caught) {
+      if (!(caught instanceof CrashcartError) || caught.reason !== reasons.NotFound) throw caught;
+      delete remembered.dispatched;
+      return undefined;
+    }
+  }
+
+  async #patchStatus(session: DebugSession, { status }: Action & { type: 'patchStatus' }): Promise<undefined> {
+    const { cluster, memory, metrics, wallClock } = this.#options;
+    const remembered = memory.of(session.metadata.uid);
+    const before = remembered.status ?? session.status;
+    if (isDeepStrictEqual(before, status)) return undefined;
+    remembered.status = status;
+    try {
+      await cluster.applyStatus(session, status);
+    } catch (caught) {
+      if (remembered.status === status) delete remembered.status;
+      throw caught;
+    }
+    if (before?.phase !== status.phase) {
+      const ready = status.conditions?.find((each) => each.type === 'Ready');
+      const fields = { phase: status.phase, reason: ready?.reason, node: status.nodeName };
+      this.#logger(session).info('session changed', fields);
+    }
+    if (status.phase === 'Running' && !remembered.started) {
+      remembered.started = true;
+      metrics.started(Math.max(0, wallClock() - Date.parse(session.metadata.creationTimestamp)) / 1_000);
+    }
+    return undefined;
+  }
+
+  #recordEvent(session: DebugSession, { about, level, reason, message }: Action & { type: 'event' }): void {
+    const { events, memory } = this.#options;
+    const { namespace, name, uid } = session.metadata;
+    const text = { type: level, reason, message };
+    events.record({ apiVersion, kind, namespace, name, uid }, text);
+    const podUid = memory.of(uid).status?.podUID ?? session.status?.podUID;
+    if (about !== 'session-and-pod' || podUid === undefined) return;
+    events.record({ apiVersion: 'v1', kind: 'Pod', namespace, name: session.spec.target.pod.name, uid: podUid }, text);
+  }
+
+  #logger({ metadata, spec }: DebugSession): Logger {
+    return this.#options.log.child({
+      session: `${metadata.namespace}/${metadata.name}`,
+      uid: metadata.uid,
+      pod: spec.target.pod.name,
+    });
+  }
+}
+
+/** The stream of the agent first; what it answered to us while that stream has not said it yet. */
+function observedBy(
+  link: AgentLink | undefined,
+  session: DebugSession,
+  { dispatched }: Remembered,
+): ObservedSession | undefined {
+  const streamed = link?.sessions()?.get(session.metadata.uid);
+  if (streamed) return streamed;
+  return link && dispatched?.instance === link.instance ? dispatched.answer : undefined;
+}

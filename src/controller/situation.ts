@@ -1,0 +1,48 @@
+import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
+import type { Reason } from '../base/errors.ts';
+import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
+import type { Pod } from './pod.ts';
+import type { Failure } from './target.ts';
+
+export type AgentState =
+  /** `sessions`: its first full list has arrived, so that a session that is not in it is not on the node. */
+  | { readonly connected: true; readonly sessions: 'listed' | 'unknown' }
+  /** `absentMs` counts from the loss of its connection, or from the start of this controller. */
+  | { readonly connected: false; readonly absentMs: number };
+
+export interface Situation {
+  readonly session: DebugSession;
+  /** `unknown`: it was not asked for. Read whenever `needsPod` says so. */
+  readonly pod: Pod | 'absent' | 'unknown';
+  /** The Node object; asked for only when a deletion waits for an agent that is not there. */
+  readonly node: 'present' | 'absent' | 'unknown';
+  /** Of the agent of `status.nodeName`, or of the pod's node. */
+  readonly agent: AgentState;
+  readonly observed: ObservedSession | undefined;
+  /** This controller has handed it to an agent, which accepted. */
+  readonly dispatched: boolean;
+  /** The agent refused it for good. */
+  readonly refusal?: Failure;
+  readonly nowMs: number;
+}
+
+export type Action =
+  | { readonly type: 'addFinalizer' }
+  | { readonly type: 'removeFinalizer' }
+  | { readonly type: 'dispatch'; readonly node: string; readonly desired: DesiredSession }
+  | { readonly type: 'removeFromAgent'; readonly node: string; readonly reason: Reason }
+  | { readonly type: 'patchStatus'; readonly status: DebugSessionStatus }
+  | { readonly type: 'deleteObject' }
+  | {
+      readonly type: 'event';
+      readonly about: 'session' | 'session-and-pod';
+      readonly level: 'Normal' | 'Warning';
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly type: 'requeueAfter'; readonly ms: number };
+
+/** An agent needs about 5 s to find a new replica of ours; a new node's a little longer to start. */
+export const agentWaitMs = 20_000;
+/** Longer than an agent's restart. */
+export const agentLossMs = 60_000;
