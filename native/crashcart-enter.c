@@ -42,14 +42,23 @@ static void close_all_but(int one, int other)
 			check("descriptors", syscall(SYS_close_range, first[i], last[i], 0) == 0, "close_range(%d)", first[i]);
 }
 
+/* No byte: the outer half failed, and has said why. */
+static void wait_until_joined(const struct request *request)
+{
+	char byte;
+	close(request->joined[1]);
+	if (read(request->joined[0], &byte, 1) != 1)
+		_exit(125);
+}
+
 static void inner_half(const struct request *request, volatile pid_t *command)
 {
 	offer_to_oom_killer();
-	join_cgroups(request);
 	join_namespaces(request);
 	place_in_session(request);
 	drop_privileges(request);
 	/* What the next process must not have is closed before it exists. */
+	wait_until_joined(request);
 	close_all_but(request->status, request->gate);
 	/* As the user, so that a directory that is closed to it stays closed; and with nothing open that a path could lead through. */
 	char where[4096];
@@ -66,7 +75,7 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 	_exit(0);
 }
 
-/* Born inside the session's cgroup, so that none of its moments is outside it; moved there on kernels before 5.7. */
+/* Born inside the session's cgroup, so that no moment of it is outside (Linux 5.7; setns by pidfd needs 5.8 anyway). */
 static pid_t fork_into_cgroup(const struct request *request)
 {
 	struct clone_args arguments = { .exit_signal = SIGCHLD };
@@ -77,21 +86,25 @@ static pid_t fork_into_cgroup(const struct request *request)
 	return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
 }
 
-static void run(const struct request *request)
+static void run(struct request *request)
 {
 	sigset_t child;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
+	signal(SIGPIPE, SIG_IGN); /* whoever does not listen any more must not end the supervisor */
 	if (request->hostcgroup != NO_FD)
 		check("setns", setns(request->hostcgroup, CLONE_NEWCGROUP) == 0, "setns(the host's cgroup namespace)");
 	/* The inner half tells the outer one which process the command is. */
 	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check("memory", command != MAP_FAILED, "mmap");
+	check("memory", pipe2(request->joined, O_CLOEXEC) == 0, "pipe2");
 	pid_t inner = fork_into_cgroup(request);
 	check("fork", inner >= 0, "clone3(into the session's cgroup)");
 	if (inner == 0)
 		inner_half(request, command);
+	join_cgroups(request, inner);
+	check("cgroup", write(request->joined[1], "j", 1) == 1 || errno == EPIPE, "write(joined)");
 	supervise(request, inner, command);
 }
 

@@ -22,6 +22,7 @@ struct request {
 	int hostcgroup;  /* the host's cgroup namespace, when the agent has one of its own */
 	int joins[MAX_JOINS]; /* the session's cgroups in v1 hierarchies */
 	int njoins;
+	int joined[2];   /* made here: a byte on this pipe says that the inner half is in all its cgroups */
 	unsigned long namespaces; /* CLONE_NEW* flags to join, without CLONE_NEWUSER */
 	bool userns;
 	bool tty;
@@ -64,7 +65,7 @@ void place_in_container(const struct request *request);
 void remove_from_container(const struct request *request);
 
 /* privileges.c */
-void join_cgroups(const struct request *request);
+void join_cgroups(const struct request *request, pid_t pid);
 void join_namespaces(const struct request *request);
 void drop_privileges(const struct request *request);
 

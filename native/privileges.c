@@ -6,24 +6,24 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void join_cgroup(int directory)
+/*
+ * The v2 cgroup was entered by the fork itself; this moves `pid` within the v1 hierarchies. A move waits for a grace period of the whole
+ * kernel, some 10 ms: so the outer half does it, while the inner one places mounts.
+ */
+void join_cgroups(const struct request *request, pid_t pid)
 {
-	int procs = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	check("cgroup", procs >= 0, "open(cgroup.procs)");
-	/* "0" is the writer itself: no pid that could mean another process. */
-	check("cgroup", write(procs, "0", 1) == 1, "write(cgroup.procs)");
-	close(procs);
-}
-
-/* The v2 cgroup was entered by the fork itself, where the kernel could; this is for the v1 hierarchies. */
-void join_cgroups(const struct request *request)
-{
-	for (int i = 0; i < request->njoins; i++)
-		join_cgroup(request->joins[i]);
+	for (int i = 0; i < request->njoins; i++) {
+		int procs = openat(request->joins[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		check("cgroup", procs >= 0, "open(cgroup.procs)");
+		/* ESRCH: it has ended, and has said why. */
+		check("cgroup", dprintf(procs, "%d", pid) > 0 || errno == ESRCH, "write(cgroup.procs)");
+		close(procs);
+	}
 }
 
 void join_namespaces(const struct request *request)

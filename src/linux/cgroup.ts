@@ -94,18 +94,19 @@ function handle(layout: CgroupLayout, path: string): Pick<Cgroup, 'path' | 'kill
   };
 }
 
+/** The last one is mostly all that is missing. */
 function makeAll(root: string, path: string): void {
-  let at = root;
-  for (const name of path.split('/').filter(Boolean)) {
-    at = join(at, name);
-    try {
-      mkdirSync(at);
-    } catch (error) {
-      if (hasErrno(error, 'EEXIST')) continue;
-      throw error;
-    }
-    inheritCpuset(at);
+  const directory = join(root, path);
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    if (hasErrno(error, 'EEXIST')) return;
+    if (!hasErrno(error, 'ENOENT') || path === '/') throw error;
+    makeAll(root, dirname(path));
+    makeAll(root, path);
+    return;
   }
+  if (/cpuset/.test(basename(root))) inheritCpuset(directory);
 }
 
 /** A new v1 cpuset is empty, and nobody can enter an empty one. */
@@ -114,7 +115,7 @@ function inheritCpuset(directory: string): void {
     try {
       writeFileSync(join(directory, file), readFileSync(join(dirname(directory), file)), { flag: 'r+' });
     } catch (error) {
-      if (!hasErrno(error, 'ENOENT', 'EACCES', 'EINVAL')) throw error; // no cpuset here, or a v2 one, which inherits by itself
+      if (!hasErrno(error, 'ENOENT', 'EACCES', 'EINVAL')) throw error; // the one above is empty itself
     }
   }
 }

@@ -1,4 +1,4 @@
-import { closeAll, type Fd, invoke, type Kernel } from './kernel.ts';
+import { type Fd, invoke, type Kernel } from './kernel.ts';
 
 export interface DeviceRule {
   readonly major: number;
@@ -24,25 +24,9 @@ const cgroupDevice = { programType: 15, attachType: 6 } as const;
 /** Beside filters of the cgroups above it: all of them must allow. */
 const allowMulti = 0x2;
 
-/**
- * Attaches the filter to a cgroup of the v2 hierarchy, for as long as the cgroup lives. The container's own filter is on *its* cgroup:
- * without one here, a session with CAP_MKNOD could read the node's disks.
- */
-export function filterDevices(kernel: Kernel, cgroup: Fd, rules: readonly DeviceRule[] = harmlessDevices): void {
-  const program = loadProgram(kernel, assemble(rules));
-  try {
-    const attributes = Buffer.alloc(16);
-    attributes.writeUInt32LE(cgroup, 0);
-    attributes.writeUInt32LE(program, 4);
-    attributes.writeUInt32LE(cgroupDevice.attachType, 8);
-    attributes.writeUInt32LE(allowMulti, 12);
-    invoke(kernel, 'bpf', 'BPF_PROG_ATTACH, BPF_CGROUP_DEVICE', command.progAttach, attributes, attributes.length);
-  } finally {
-    closeAll(kernel, program);
-  }
-}
-
-function loadProgram(kernel: Kernel, instructions: Buffer): Fd {
+/** Loads the filter as a program, to be attached to any number of cgroups. */
+export function loadDeviceFilter(kernel: Kernel, rules: readonly DeviceRule[] = harmlessDevices): Fd {
+  const instructions = assemble(rules);
   const license = Buffer.from('GPL\0');
   const attributes = Buffer.alloc(72);
   attributes.writeUInt32LE(cgroupDevice.programType, 0);
@@ -52,6 +36,19 @@ function loadProgram(kernel: Kernel, instructions: Buffer): Fd {
   attributes.writeUInt32LE(cgroupDevice.attachType, 68);
   const operands = 'BPF_PROG_LOAD, cgroup device';
   return invoke(kernel, 'bpf', operands, command.progLoad, attributes, attributes.length) as Fd;
+}
+
+/**
+ * Attaches the filter to a cgroup of the v2 hierarchy, for as long as the cgroup lives. The container's own filter is on *its* cgroup:
+ * without one here, a session with CAP_MKNOD could read the node's disks.
+ */
+export function filterDevices(kernel: Kernel, cgroup: Fd, program: Fd): void {
+  const attributes = Buffer.alloc(16);
+  attributes.writeUInt32LE(cgroup, 0);
+  attributes.writeUInt32LE(program, 4);
+  attributes.writeUInt32LE(cgroupDevice.attachType, 8);
+  attributes.writeUInt32LE(allowMulti, 12);
+  invoke(kernel, 'bpf', 'BPF_PROG_ATTACH, BPF_CGROUP_DEVICE', command.progAttach, attributes, attributes.length);
 }
 
 // biome-ignore format: a table

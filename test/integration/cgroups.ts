@@ -4,8 +4,8 @@ import { findCgroups } from '../../src/linux/cgroup.ts';
 
 export const cgroupRoot = '/sys/fs/cgroup';
 
-/** Above everything that these tests make. */
-export const testCgroup = '/crashcart-it';
+/** Above everything that these tests make; of this run alone, so that another beside it is not swept up. */
+export const testCgroup = `/crashcart-it-${process.pid}`;
 
 /** The directories of one cgroup that are there, in all hierarchies. */
 export function cgroupDirectories(path: string): string[] {

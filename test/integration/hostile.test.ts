@@ -5,10 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { profiles } from '../../src/api/debug-session.ts';
 import { capabilityMask } from '../../src/linux/capabilities.ts';
-import { attachLoop } from '../../src/linux/loop.ts';
-import { openToolboxes } from '../../src/node-agent/toolbox/toolboxes.ts';
 import { defaultCapabilities, startContainer } from './container.ts';
-import { type Agent, openAgent, run, shell, start, Typist } from './session.ts';
+import { type Agent, openAgent, run, shell, start, Typist, toolboxDirectory } from './session.ts';
 
 let agent: Agent;
 beforeAll(() => {
@@ -126,32 +124,5 @@ describe('the container’s own loader files', () => {
       },
     });
     expect((await run(agent, container, shell('test -e /tmp/ran; echo $?'))).stdout).toBe('1\n');
-  });
-});
-
-describe('the toolbox', () => {
-  it('is one superblock for all sessions, read-only, without devices and set-user-id', async () => {
-    await using first = await startContainer(agent.kernel);
-    await using second = await startContainer(agent.kernel);
-    const line = ['grep', ' /dev/crashcart ', '/proc/self/mountinfo'];
-    const seen = [await run(agent, first, line), await run(agent, second, line)].map(({ stdout }) => stdout.split(' '));
-    expect(seen[0]![2]).toBe(seen[1]![2]);
-    expect(seen[0]![5]!.split(',')).toEqual(expect.arrayContaining(['ro', 'nosuid', 'nodev']));
-  });
-
-  it('can come through a loop device, which the kernel frees by itself', async () => {
-    const file = join(agent.stateDirectory, 'disk');
-    writeFileSync(file, Buffer.alloc(1 << 20, 7));
-    const device = attachLoop(agent.kernel, file);
-    const byte = readFileSync(device.path).subarray(0, 1);
-    expect(byte[0]).toBe(7);
-    expect(() => writeFileSync(device.path, 'x', { flag: 'r+' })).toThrow();
-    device[Symbol.dispose]();
-  });
-
-  it('that was replaced by another file serves new sessions, while old ones keep theirs', async () => {
-    using toolboxes = openToolboxes(agent.kernel, agent.stateDirectory, { stateDirectory: agent.stateDirectory });
-    expect(toolboxes.names()).toEqual([]);
-    expect(() => toolboxes.clone('default')).toThrow('it has none at all');
   });
 });

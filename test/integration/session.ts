@@ -19,6 +19,8 @@ import type { Container } from './container.ts';
 
 const build = join(import.meta.dirname, '../../build');
 
+export const toolboxDirectory = process.env['CRASHCART_TEST_TOOLBOXES'] ?? join(build, 'toolbox');
+
 export interface Agent extends Disposable {
   readonly kernel: Kernel;
   readonly deps: ProcessDeps;
@@ -32,7 +34,7 @@ export function openAgent(): Agent {
   const deps = openProcessDeps({
     kernel,
     enterFile: join(build, 'native/crashcart-enter'),
-    toolboxDirectory: process.env['CRASHCART_TEST_TOOLBOXES'] ?? join(build, 'toolbox'),
+    toolboxDirectory,
     cgroupRoot,
     stateDirectory,
     log: silentLogger,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cgroup, type CgroupLayout, createCgroup, findCgroup } from '../../linux/cgroup.ts';
 import { filterDevices } from '../../linux/device-filter.ts';
-import type { Kernel } from '../../linux/kernel.ts';
+import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { sessionsCgroup } from './cgroup-path.ts';
 import type { ProcessRequest } from './request.ts';
 
@@ -15,6 +15,7 @@ export interface SessionCgroup extends Pick<Cgroup, 'path' | 'unified' | 'legacy
 interface CgroupDeps {
   readonly kernel: Kernel;
   readonly cgroups: CgroupLayout;
+  readonly deviceFilter: Fd;
 }
 
 /** The session's own cgroup, with the device filter on it before anybody is in it. */
@@ -22,7 +23,7 @@ export function openSessionCgroup(request: Pick<ProcessRequest, 'uid' | 'target'
   const path = `${sessionsCgroup(request.target.spec.cgroupsPath)}/${request.uid}`;
   const cgroup = createCgroup(deps.cgroups, path);
   try {
-    if (cgroup.unified !== undefined) filterDevices(deps.kernel, cgroup.unified);
+    if (cgroup.unified !== undefined) filterDevices(deps.kernel, cgroup.unified, deps.deviceFilter);
   } catch (error) {
     cgroup.close();
     cgroup.remove();

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Logger } from '../../base/log.ts';
 import { findCgroups } from '../../linux/cgroup.ts';
+import { loadDeviceFilter } from '../../linux/device-filter.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
 import { openPlacements } from '../mount/placements.ts';
@@ -28,6 +29,8 @@ export function openProcessDeps(options: ProcessOptions): ProcessDeps & Disposab
   try {
     const entry = stack.use(openEntry(kernel, options.enterFile));
     const toolboxes = stack.use(openToolboxes(kernel, options.toolboxDirectory, { stateDirectory }));
+    const deviceFilter = loadDeviceFilter(kernel);
+    stack.defer(() => closeSync(deviceFilter));
     const host = namespaceOf(1, 'cgroup');
     const hostCgroup =
       host === undefined || host === namespaceOf('self', 'cgroup')
@@ -40,6 +43,7 @@ export function openProcessDeps(options: ProcessOptions): ProcessDeps & Disposab
       toolboxes,
       cgroups: findCgroups(options.cgroupRoot),
       placements: openPlacements({ kernel, entry, stateDirectory }),
+      deviceFilter,
       ...(hostCgroup === undefined ? {} : { hostCgroup }),
       log,
       [Symbol.dispose]: () => stack.dispose(),

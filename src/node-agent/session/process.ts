@@ -28,6 +28,8 @@ export interface ProcessDeps {
   readonly toolboxes: Toolboxes;
   readonly cgroups: CgroupLayout;
   readonly placements: Placements;
+  /** The program that every session's cgroup gets. */
+  readonly deviceFilter: Fd;
   /** The host's cgroup namespace, where the agent has one of its own. */
   readonly hostCgroup?: Fd;
   readonly log: Logger;
