@@ -43,6 +43,8 @@ export function programEntries(): TarEntry[] {
   return [
     file('app/controller.mjs', programs.controller.out),
     file('app/agent.mjs', programs.agent.out),
+    // For `helm test`, which opens a real session.
+    file('app/kubectl-crashcart.cjs', programs.plugin.out),
     ...koffiFiles('app/node_modules'),
     { ...file('usr/lib/crashcart/crashcart-enter', 'build/native/crashcart-enter'), mode: 0o755 },
     file('usr/share/doc/crashcart/LICENSE', 'LICENSE'),

@@ -121,7 +121,7 @@ test('the agent is killed: its sessions end with a reason, the node is swept, an
   const node = cluster().nodes.find((each) => each.name === nodeName);
   const killed = await onNode(
     node!,
-    `for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '/app/agent.mjs' && kill -9 \${p#/proc/}; done; true`,
+    `for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^/usr/bin/node /app/agent.mjs' && kill -9 \${p#/proc/}; done; true`,
   );
   expect(killed.code).toBe(0);
   expect(await terminal.exit(90_000)).not.toBe(0);

