@@ -1,4 +1,4 @@
-import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { closeAll, type Fd, invoke, type Kernel } from './kernel.ts';
 
 const closeOnExec = 0o2000000;
@@ -19,6 +19,7 @@ export function keepInheritedDescriptors(kernel: Kernel): void {
 
 const seals = { seal: 0x1, shrink: 0x2, grow: 0x4, write: 0x8 } as const;
 const fcntlAddSeals = 1033;
+const fcntlDuplicateCloexec = 1030;
 const memfd = { closeOnExec: 0x1, allowSealing: 0x2 } as const;
 
 /**
@@ -39,15 +40,6 @@ export function sealProgram(kernel: Kernel, file: string, name: string): Fd {
   }
 }
 
-/** Closes once; a second call does nothing, and never the descriptor that got the number since. */
-export function ownDescriptor(fd: number): Disposable & { readonly fd: number } {
-  let open = true;
-  return {
-    fd,
-    [Symbol.dispose]: () => {
-      if (!open) return;
-      open = false;
-      closeSync(fd);
-    },
-  };
-}
+/** A second descriptor of the same thing, for whoever outlives the owner of the first. */
+export const duplicate = (kernel: Kernel, fd: number): Fd =>
+  invoke(kernel, 'fcntl', `${fd}, F_DUPFD_CLOEXEC`, fd, fcntlDuplicateCloexec, 3) as Fd;

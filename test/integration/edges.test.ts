@@ -1,4 +1,5 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
@@ -122,6 +123,20 @@ describe('an unknown toolbox', () => {
       reason: 'ToolboxNotFound',
     });
     expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('a supervisor that is killed', () => {
+  it('takes its command with it', async () => {
+    await using container = await startContainer(agent.kernel);
+    await using session = await start(agent, container, { command: shell('echo up; sleep 1000') });
+    await once(session.stdout, 'data');
+    const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${session.pid}/status`, 'utf8'))?.[1];
+    process.kill(Number(parent), 'SIGKILL');
+    expect(await session.exited).toEqual({ code: 137, signal: 'SIGKILL' });
+    expect(await session.cleanup()).toEqual({});
+    // Now it is an orphan of the container's first process, which never reaps.
+    expect(readFileSync(`/proc/${session.pid}/status`, 'utf8')).toMatch(/^State:\s+Z/m);
   });
 });
 

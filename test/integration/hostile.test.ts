@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { profiles } from '../../src/api/debug-session.ts';
 import { capabilityMask } from '../../src/linux/capabilities.ts';
 import { defaultCapabilities, startContainer } from './container.ts';
-import { type Agent, openAgent, run, shell, start, Typist, toolboxDirectory } from './session.ts';
+import { type Agent, openAgent, run, shell, start, Typist } from './session.ts';
 
 let agent: Agent;
 beforeAll(() => {

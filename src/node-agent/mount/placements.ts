@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import { duplicate } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { isShared, mountOf, parseMountinfo } from '../../linux/mountinfo.ts';
 import { mountNamespaceFlag } from '../../linux/namespaces.ts';
@@ -33,6 +34,7 @@ interface Placed {
   readonly toolbox: string;
   readonly record: PlacementRecord;
   readonly mount: Fd;
+  /** Our own: the session that came first may not be the last. */
   readonly pidfd: Fd;
 }
 
@@ -115,7 +117,7 @@ async function place(deps: PlacementDeps, target: PlacementTarget, toolbox: stri
     if (done.type !== 'placed') throw new CrashcartError(reasons.Internal, `crashcart-enter answered "${done.type}".`);
     const exact = { ...record, created: done.created, createdDev: done.createdDev };
     writeRecord(stateDirectory, exact);
-    return { toolbox, record: exact, mount, pidfd: target.pidfd as Fd };
+    return { toolbox, record: exact, mount, pidfd: duplicate(kernel, target.pidfd) };
   } catch (error) {
     closeAll(kernel, mount);
     eraseRecord(stateDirectory, target.containerId);
@@ -143,7 +145,7 @@ async function takeOut(deps: PlacementDeps, { record, mount, pidfd }: Placed): P
     // With the container its mount namespace goes, and the mount in it.
     if (!isEnded(error)) return { leftovers: `the toolbox in container ${record.containerId}: ${String(error)}` };
   } finally {
-    closeAll(deps.kernel, mount);
+    closeAll(deps.kernel, mount, pidfd);
   }
   eraseRecord(deps.stateDirectory, record.containerId);
   return {};

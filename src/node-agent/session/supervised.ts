@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { openPipe } from '../../linux/descriptors.ts';
+import { duplicate, openPipe } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { pidfdHasExited } from '../../linux/pidfd.ts';
 import { type Entry, type EntryArguments, runEntry } from './entry.ts';
@@ -47,9 +47,14 @@ export function superviseCommand(
     waiting = false;
   };
   const descriptors = { ...request.descriptors, gate: gate.read };
+  // Looked at after the end, when the target's owner may have closed his.
+  const pidfd = duplicate(kernel, target.pidfd);
   const { child, lines, closed } = attempt(
     () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
-    closeGate,
+    () => {
+      closeGate();
+      closeAll(kernel, gate.read, pidfd);
+    },
   );
   closeAll(kernel, gate.read);
 
@@ -72,7 +77,7 @@ export function superviseCommand(
       else if (line.type === 'error') started.reject(entryError(line));
       else if (line.type === 'target-exited') containerExited = true;
       else if (line.type === 'warning') log.warn('crashcart-enter', { detail: line.detail });
-      else if (line.type === 'exited') exited.resolve(await explain(kernel, line, containerExited, target.pidfd as Fd));
+      else if (line.type === 'exited') exited.resolve(await explain(kernel, line, containerExited, pidfd));
       if (line.type === 'started') clearTimeout(timer);
     }
   };
@@ -87,12 +92,14 @@ export function superviseCommand(
     // The supervisor itself was killed: the command dies with it (PR_SET_PDEATHSIG).
     exited.resolve({ code: 137, signal: 'SIGKILL' });
     closeGate();
+    closeAll(kernel, pidfd);
   };
-  follow().then(finish, finish);
+  const finished = follow().then(finish, finish);
+  const allClosed = Promise.all([closed, finished]).then(() => {});
   return {
     started: started.promise,
     exited: exited.promise,
-    closed,
+    closed: allClosed,
     letGo: () => {
       if (waiting) writeSync(gate.write, '\n');
       closeGate();
@@ -100,7 +107,7 @@ export function superviseCommand(
     abandon: async () => {
       closeGate();
       child.kill('SIGKILL');
-      await closed;
+      await allClosed;
     },
   };
 }
