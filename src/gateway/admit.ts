@@ -4,7 +4,7 @@ import { CrashcartError, isReason, reasons } from '../base/errors.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { Agents } from './agents.ts';
 import type { AttachTarget } from './attach-request.ts';
-import { type AuthorizeDependencies, attachAttributes, execAttributes, requireRight } from './authorize.ts';
+import { type AuthorizeDependencies, attachAttributes, requireRight, sessionAttributes } from './authorize.ts';
 import type { SessionCache, UserInfo } from './kubernetes.ts';
 
 export interface AdmitDependencies extends AuthorizeDependencies {
@@ -20,30 +20,31 @@ const nodeMs = 30_000;
 const agentMs = 5_000;
 
 /**
- * All that must hold before the agent is asked: both rights and a node. The reviews run while the session is waited for.
+ * All that must hold before the agent is asked: the rights and a node. The reviews run while the session is waited for.
  * @throws CrashcartError with what is missing
  */
 export async function admit(user: UserInfo, target: AttachTarget, deps: AdmitDependencies): Promise<DebugSession> {
   const { namespace, name } = target;
   const mayAttach = requireRight(user, attachAttributes(namespace, name), deps);
   const appeared = appear(target, deps.sessions);
-  const mayExec = appeared.then((session) => requireRight(user, execAttributes(session), deps));
+  const mayJoin = appeared.then((session) => requireRights(user, session, deps));
   const placed = appeared.then((session) => place(session, deps.sessions));
   // Each is waited for by name: whoever lacks the right to attach learns of nothing else.
-  const others = Promise.allSettled([mayExec, placed]);
+  const others = Promise.allSettled([mayJoin, placed]);
   await mayAttach;
-  await mayExec;
+  await mayJoin;
   await others;
   return placed;
 }
 
-/** Both rights once more, for a session that is attached. @throws CrashcartError */
+async function requireRights(user: UserInfo, session: DebugSession, deps: AuthorizeDependencies): Promise<void> {
+  await Promise.all(sessionAttributes(session).map((attributes) => requireRight(user, attributes, deps)));
+}
+
+/** The rights once more, for a session that is attached. @throws CrashcartError */
 export async function admitAgain(user: UserInfo, session: DebugSession, deps: AuthorizeDependencies): Promise<void> {
   const { namespace, name } = session.metadata;
-  await Promise.all([
-    requireRight(user, attachAttributes(namespace, name), deps),
-    requireRight(user, execAttributes(session), deps),
-  ]);
+  await Promise.all([requireRight(user, attachAttributes(namespace, name), deps), requireRights(user, session, deps)]);
 }
 
 async function appear({ namespace, name }: AttachTarget, sessions: SessionCache): Promise<DebugSession> {
@@ -61,8 +62,9 @@ const isPlaced = (session: DebugSession): boolean =>
 async function place(session: DebugSession, sessions: SessionCache): Promise<DebugSession> {
   const { namespace, name } = session.metadata;
   const placed = isPlaced(session) ? session : await sessions.waitFor(namespace, name, isPlaced, nodeMs);
-  if (placed) return refuseFailed(placed);
-  if (sessions.get(namespace, name) === undefined) {
+  // Another one may have taken the name meanwhile: in another pod, with another profile. Nobody has asked about those.
+  if (placed?.metadata.uid === session.metadata.uid) return refuseFailed(placed);
+  if (sessions.get(namespace, name)?.metadata.uid !== session.metadata.uid) {
     throw new CrashcartError(reasons.Deleted, `the DebugSession ${name} was deleted before it started`);
   }
   throw new CrashcartError(

@@ -14,7 +14,7 @@ vi.setConfig({ testTimeout: 30_000 });
 let loopback: Loopback;
 afterEach(() => loopback.stop());
 
-test('nothing is upgraded before both rights are there, and the refusal names the missing one', async () => {
+test('nothing is upgraded before all rights are there, and the refusal names the missing one', async () => {
   loopback = await startLoopback();
   runSession(loopback, 's');
   loopback.reviews.verdict = (_user, { resource }) => ({
@@ -26,6 +26,31 @@ test('nothing is upgraded before both rights are there, and the refusal names th
   expect(body).toMatchObject({ kind: 'Status', reason: 'Forbidden', code: 403 });
   expect(body.message).toContain('alice may not create pods/exec on web-0 in namespace shop (no RBAC policy matched)');
   expect(body.message).toContain('kubectl create role crashcart-exec -n shop --verb=create --resource=pods/exec');
+  expect(loopback.agent.attachments).toHaveLength(0);
+});
+
+test('a session of a stronger profile is not for whoever may not use that profile, even with exec on its pod', async () => {
+  loopback = await startLoopback();
+  const session = runSession(loopback, 's');
+  loopback.cache.set({ ...session, spec: { ...session.spec, profile: 'sysadmin' } });
+  loopback.reviews.verdict = (_user, { verb, name }) => ({ allowed: verb !== 'use' || name === 'general' });
+  const { code, body } = await refusalOf(loopback.connect('s'));
+  expect([code, body.reason]).toEqual([403, 'Forbidden']);
+  expect(body.message).toContain('alice may not use debugprofiles.crashcart.dev on sysadmin in namespace shop');
+  expect(body.message).toContain('-n shop --user=alice --clusterrole=crashcart-admin');
+  expect(loopback.agent.attachments).toHaveLength(0);
+});
+
+test('another session that takes the name while a node is waited for is not attached with the first one’s rights', async () => {
+  loopback = await startLoopback();
+  loopback.cache.set(debugSession('s', { phase: 'Pending' }));
+  const client = loopback.connect('s');
+  setTimeout(() => {
+    const other = runSession(loopback, 's');
+    loopback.cache.set({ ...other, metadata: { ...other.metadata, uid: 'uid-other' } });
+  }, 100);
+  const { code, body } = await refusalOf(client);
+  expect([code, body.reason]).toEqual([410, 'Deleted']);
   expect(loopback.agent.attachments).toHaveLength(0);
 });
 
@@ -48,6 +73,16 @@ test('the reviews carry the user as the front proxy named it', async () => {
     {
       user,
       attributes: expect.objectContaining({ verb: 'create', resource: 'pods', subresource: 'exec', name: 'web-0' }),
+    },
+    {
+      user,
+      attributes: {
+        verb: 'use',
+        group: 'crashcart.dev',
+        resource: 'debugprofiles',
+        namespace: 'shop',
+        name: 'general',
+      },
     },
   ]);
 });

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { DebugSession } from '../api/debug-session.ts';
-import { attachSubresource, plural, subresourceGroup, version } from '../api/names.ts';
+import { attachSubresource, group, plural, subresourceGroup, version } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ResourceAttributes, Reviews, UserInfo, Verdict } from './kubernetes.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -30,6 +30,21 @@ export const execAttributes = (session: DebugSession): ResourceAttributes => ({
   namespace: session.metadata.namespace,
   name: session.spec.target.pod.name,
 });
+
+/** A shell with sysadmin's powers is not for whoever may only use general, even when an administrator has started it. */
+export const profileAttributes = ({ metadata, spec }: DebugSession): ResourceAttributes => ({
+  verb: 'use',
+  group,
+  resource: 'debugprofiles',
+  namespace: metadata.namespace,
+  name: spec.profile,
+});
+
+/** All that a client of this very session needs, whoever created it. */
+export const sessionAttributes = (session: DebugSession): readonly ResourceAttributes[] => [
+  execAttributes(session),
+  profileAttributes(session),
+];
 
 /**
  * Asks the API server.
@@ -69,13 +84,16 @@ const phrase = (attributes: ResourceAttributes): string =>
 
 function denial(user: UserInfo, attributes: ResourceAttributes, said: string | undefined): string {
   const { verb, namespace, subresource } = attributes;
-  const role = `crashcart-${subresource ?? attributes.resource}`;
-  const grant = [
-    `kubectl create role ${role} -n ${namespace} --verb=${verb} --resource=${resourceOf(attributes)}`,
-    `kubectl create rolebinding ${role} -n ${namespace} --role=${role} --user=${quoted(user.name)}`,
-  ].join(' && ');
+  const bind = `kubectl create rolebinding crashcart-${subresource ?? 'profiles'} -n ${namespace} --user=${quoted(user.name)}`;
+  // kubectl makes no role for a resource that the API server does not serve: profiles come with the roles of the chart.
+  const grant =
+    subresource === undefined
+      ? `${bind} --clusterrole=${isEveryones(attributes.name) ? 'crashcart-user' : 'crashcart-admin'}`
+      : `kubectl create role crashcart-${subresource} -n ${namespace} --verb=${verb} --resource=${resourceOf(attributes)} && ${bind} --role=crashcart-${subresource}`;
   return `${user.name} may not ${phrase(attributes)}${said ? ` (${said})` : ''}; an administrator grants it with: ${grant}`;
 }
+
+const isEveryones = (profile: string): boolean => ['general', 'baseline', 'restricted'].includes(profile);
 
 /** For a POSIX shell: the administrator will paste it. */
 const quoted = (text: string): string => (/^[\w@.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
