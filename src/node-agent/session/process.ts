@@ -45,7 +45,8 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   await using undo = new AsyncDisposableStack();
   using surroundings = examineTarget(deps.kernel, target);
   const { profile, user } = request;
-  const privileges = decidePrivileges({ spec: target.spec, profile, user, available: surroundings.available });
+  const { available, seesNode } = surroundings;
+  const privileges = decidePrivileges({ spec: target.spec, profile, user, available, seesNode });
   const owner = { uid: surroundings.hostUid(privileges.uid), gid: surroundings.hostGid(privileges.gid) };
   using toolbox = openToolbox(request, deps, surroundings);
   const placement = await toolbox.place();

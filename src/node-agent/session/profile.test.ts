@@ -24,6 +24,7 @@ function decide(
     },
     profile: 'general',
     available: allCapabilities(40),
+    seesNode: false,
     ...rest,
   });
   return {
@@ -37,8 +38,30 @@ function decide(
 describe('decidePrivileges', () => {
   it('takes user, group and supplementary groups from the container unless others are asked for', () => {
     expect(decide({ uid: 5 })).toMatchObject({ uid: 5, gid: 100, groups: [7] });
-    expect(decide({ uid: 5, user: { uid: 9 } })).toMatchObject({ uid: 9, gid: 100 });
-    expect(decide({ user: { uid: 9, gid: 8 } })).toMatchObject({ uid: 9, gid: 8 });
+    const bounding = ['CAP_SETUID', 'CAP_SETGID'];
+    expect(decide({ bounding, user: { uid: 9 } })).toMatchObject({ uid: 9, gid: 100 });
+    expect(decide({ bounding, user: { uid: 9, gid: 8 } })).toMatchObject({ uid: 9, gid: 8 });
+    expect(decide({ uid: 5, user: { uid: 5, gid: 7 } })).toMatchObject({ uid: 5, gid: 7 });
+  });
+
+  it('refuses a user that the container’s own processes could not become, but to sysadmin', () => {
+    const bounding = ['CAP_SETUID', 'CAP_SETGID'];
+    for (const profile of ['general', 'baseline', 'restricted', 'netadmin'] as const) {
+      for (const user of [{ uid: 0 }, { uid: 0, gid: 0 }, { uid: 6 }, { gid: 0 }]) {
+        expect(() => decide({ uid: 5, bounding, profile, user })).toThrow(
+          'The container runs as 5:100 and cannot become',
+        );
+      }
+    }
+    expect(() => decide({ user: { uid: 9 } }), 'root without CAP_SETUID').toThrow('cannot become 9:100');
+    expect(() => decide({ bounding: ['CAP_SETUID'], user: { gid: 9 } })).toThrow('cannot become 0:9');
+    expect(decide({ uid: 5, profile: 'sysadmin', user: { uid: 0, gid: 0 } })).toMatchObject({ uid: 0, gid: 0 });
+  });
+
+  it('lets general trace no process of the node, where the container sees those', () => {
+    expect(decide({ seesNode: true }).bounding).toEqual([...containerSet, 'CAP_WAKE_ALARM']);
+    expect(decide({ uid: 5, seesNode: true }).permitted).toEqual(['CAP_WAKE_ALARM']);
+    expect(decide({ seesNode: true, bounding: ['CAP_SYS_PTRACE'] }).permitted, 'its own').toEqual(['CAP_SYS_PTRACE']);
   });
 
   it('gives root the container’s set, what the profile adds and the guard against tracing', () => {

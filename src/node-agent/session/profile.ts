@@ -23,6 +23,8 @@ export interface ProfileRequest {
   readonly user?: { readonly uid?: number; readonly gid?: number } | undefined;
   /** What the agent can give: its own capabilities, or all in a user namespace of the container's own. */
   readonly available: CapabilityMask;
+  /** The container has no pid namespace of its own but sees the node's processes (hostPID). */
+  readonly seesNode: boolean;
 }
 
 const ptrace = capabilityMask(['SYS_PTRACE']);
@@ -31,11 +33,16 @@ const ptrace = capabilityMask(['SYS_PTRACE']);
  * environment and descriptors: "a superset of the tracer's capabilities" is the kernel's test (ptrace(2)).
  */
 const shield = capabilityMask(['WAKE_ALARM']);
+const setUid = capabilityMask(['SETUID']);
+const setGid = capabilityMask(['SETGID']);
 const none: CapabilityMask = 0n;
 
-/** What each profile adds to the container's own set; the names and meanings of `kubectl debug`. */
-const additions: Readonly<Record<ProfileName, (available: CapabilityMask) => CapabilityMask>> = {
-  general: () => ptrace,
+/**
+ * What each profile adds to the container's own set; the names and meanings of `kubectl debug`. Who may trace processes may be each of
+ * them: `general`, which everyone may use, gives that among the pod's own processes only, never among the node's.
+ */
+const additions: Readonly<Record<ProfileName, (available: CapabilityMask, seesNode: boolean) => CapabilityMask>> = {
+  general: (_, seesNode) => (seesNode ? none : ptrace),
   baseline: () => none,
   restricted: () => none,
   netadmin: () => capabilityMask(['NET_ADMIN', 'NET_RAW']),
@@ -44,10 +51,11 @@ const additions: Readonly<Record<ProfileName, (available: CapabilityMask) => Cap
 
 /** Decides; throws ProfileRefused with the reason. No seccomp filter yet: the session runs without one. */
 export function decidePrivileges(request: ProfileRequest): Privileges {
-  const { spec, profile, user, available } = request;
+  const { spec, profile, user, available, seesNode } = request;
   const ids = { uid: user?.uid ?? spec.user.uid, gid: user?.gid ?? spec.user.gid, groups: spec.user.additionalGids };
+  if (profile !== 'sysadmin') requireReachable(spec, ids);
   if (profile === 'restricted') return restricted(ids);
-  const added = additions[profile](available);
+  const added = additions[profile](available, seesNode);
   const container = capabilityMask(spec.capabilities.bounding);
   requireAvailable(profile, added & ~available);
   requireSafe(profile, container, added & ~container);
@@ -73,6 +81,21 @@ function restricted(ids: Pick<Privileges, 'uid' | 'gid' | 'groups'>): Privileges
     );
   }
   return { ...ids, bounding: none, permitted: none, ambient: none, noNewPrivileges: true };
+}
+
+/**
+ * A session is as strong as `kubectl exec`: its user is one that the container's own processes could become. Without this, uid 0 would be root
+ * in a pod that must not run as root, over files of the node where it mounts some.
+ */
+function requireReachable({ user, capabilities }: TargetSpec, ids: Pick<Privileges, 'uid' | 'gid'>): void {
+  const held = capabilityMask(user.uid === 0 ? capabilities.bounding : capabilities.ambient);
+  const uid = ids.uid === user.uid || (held & setUid) !== none;
+  const gid = [user.gid, ...user.additionalGids].includes(ids.gid) || (held & setGid) !== none;
+  if (uid && gid) return;
+  throw new CrashcartError(
+    reasons.ProfileRefused,
+    `The container runs as ${user.uid}:${user.gid} and cannot become ${ids.uid}:${ids.gid}, so this profile cannot either: leave the user out, or use "sysadmin".`,
+  );
 }
 
 function requireAvailable(profile: ProfileName, missing: CapabilityMask): void {

@@ -18,6 +18,8 @@ export interface Surroundings extends Disposable {
   readonly hostGid: (id: number) => number;
   /** The capabilities that the agent can give in there. */
   readonly available: CapabilityMask;
+  /** It has the agent's pid namespace, which is the node's. */
+  readonly seesNode: boolean;
 }
 
 export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundings {
@@ -38,6 +40,7 @@ export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundin
       ...(userNamespace === undefined ? {} : { userNamespace }),
       hostUid: (id) => hostId(maps[0], id, 'user'),
       hostGid: (id) => hostId(maps[1], id, 'group'),
+      seesNode: namespaceOf(pid, 'pid') === namespaceOf('self', 'pid'),
       available: join.user ? allCapabilities(lastCapability()) : ownCapabilities(),
       [Symbol.dispose]: close,
     };
