@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
+import tls from 'node:tls';
 import { afterEach, expect, test, vi } from 'vitest';
 import {
   debugSession,
@@ -157,4 +158,23 @@ test('a connection that never speaks TLS is dropped and harms nobody', async () 
   socket.write('GET / HTTP/1.1\r\n\r\n');
   await new Promise((resolve) => socket.once('close', resolve));
   expect((await ask('/healthz')).code).toBe(200);
+});
+
+test('strangers hold few connections to the API port, and not for long; the front proxy keeps its own', async () => {
+  loopback = await startLoopback({ strangers: { places: 3, withinMs: 1_000 } });
+  runSession(loopback, 's');
+  const attached = loopback.connect('s');
+  await once(attached, 'open');
+  const startedAt = Date.now();
+  const strangers = Array.from({ length: 8 }, () => {
+    const socket = tls.connect({ port: loopback.port, host: 'localhost', ca: loopback.servingCa.cert });
+    // Headers without an end: Node waits for the rest.
+    socket.on('error', () => {}).write(`GET / HTTP/1.1\r\nX-Filler: ${'x'.repeat(100_000)}`);
+    return new Promise<number>((resolve) => socket.once('close', () => resolve(Date.now() - startedAt)));
+  });
+  const lasted = await Promise.all(strangers);
+  expect(lasted.filter((ms) => ms < 800)).toHaveLength(5);
+  expect(Math.max(...lasted)).toBeLessThan(4_000);
+  expect((await ask('/healthz')).code).toBe(200);
+  expect(attached.readyState).toBe(attached.OPEN);
 });

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { CrashcartError, describe, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { AttachServer } from './attach.ts';
 import { createDiscovery, type Discovery } from './discovery.ts';
+import { Doorway } from './doorway.ts';
 import { identify, isFrontProxy, type RequestHeaderConfig } from './identity.ts';
 import type { UserInfo } from './kubernetes.ts';
 import { refuseRequest, refuseUpgrade } from './refuse.ts';
@@ -20,6 +21,8 @@ export interface GatewayServerOptions {
   readonly certificate?: ServingCertificate;
   /** Left out: discovery answers, everything else is refused until `setRequestHeader`. */
   readonly requestHeader?: RequestHeaderConfig;
+  /** How many connections that are not the front proxy's there may be, and how long each may last. Default 256, 10 s. */
+  readonly strangers?: { readonly places: number; readonly withinMs: number };
   /** For /readyz. Readiness must not depend on agents, CRDs or the leader: discovery answers without them. */
   readonly ready?: () => boolean;
 }
@@ -58,6 +61,12 @@ export class GatewayServer {
     this.#server.maxHeadersCount = maxHeadersCount;
     this.#server.keepAliveTimeout = idleMs;
     this.#server.headersTimeout = headersMs;
+    // Each may send a megabyte of headers: without a bound, a pod of anybody's could fill our memory.
+    const doorway = new Doorway(options.strangers ?? { places: 256, withinMs: headersMs });
+    this.#server.on('connection', (socket) => doorway.enter(socket as Socket));
+    this.#server.on('secureConnection', (socket) => {
+      if (this.#requestHeader && isFrontProxy(socket, this.#requestHeader)) doorway.passed(socket);
+    });
     this.#server.on('request', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on('tlsClientError', (error) => options.log.debug('TLS handshake failed', { error: describe(error) }));

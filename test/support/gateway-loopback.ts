@@ -18,7 +18,7 @@ import type {
   Verdict,
 } from '../../src/gateway/kubernetes.ts';
 import { noMetrics } from '../../src/gateway/metrics.ts';
-import { GatewayServer } from '../../src/gateway/server.ts';
+import { GatewayServer, type GatewayServerOptions } from '../../src/gateway/server.ts';
 import { TunnelListener, type TunnelListenerOptions } from '../../src/gateway/tunnel-listener.ts';
 import { runTunnels } from '../../src/node-agent/tunnel/tunnels.ts';
 import { encodeMessage } from '../../src/wire/channel.ts';
@@ -120,6 +120,7 @@ export interface LoopbackOptions {
   readonly keepAlive?: KeepAliveOptions;
   readonly reviewEveryMs?: number;
   readonly tunnel?: Partial<TunnelListenerOptions>;
+  readonly strangers?: GatewayServerOptions['strangers'];
   /** Default true: an agent of node `node-1` is connected before `startLoopback` answers. */
   readonly agent?: boolean;
 }
@@ -163,6 +164,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     log: silentLogger,
     certificate: serving,
     requestHeader: requestHeader(proxyCa.cert),
+    ...(options.strangers === undefined ? {} : { strangers: options.strangers }),
   });
   const { port } = await server.listen(0, '127.0.0.1');
   const { port: tunnelPort } = await tunnels.listen(0, '127.0.0.1');
