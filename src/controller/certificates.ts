@@ -168,6 +168,7 @@ export async function followServingCertificate(
 ): Promise<void> {
   let last = '';
   while (!signal.aborted) {
+    let pauseMs = firstLookMs;
     try {
       const found = await readSecret(client, namespace, servingSecret);
       const pair = found && pairOf(found);
@@ -179,7 +180,8 @@ export async function followServingCertificate(
       }
     } catch (caught) {
       if (!signal.aborted) log.warn('serving certificate not read', { error: describe(caught) });
+      pauseMs = retryMs;
     }
-    await sleep(last === '' ? firstLookMs : lookAgainMs, undefined, { signal }).catch(() => {});
+    await sleep(last === '' ? pauseMs : lookAgainMs, undefined, { signal }).catch(() => {});
   }
 }

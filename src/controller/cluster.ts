@@ -15,7 +15,8 @@ export interface Cluster {
   session(namespace: string, name: string, uid: string): Promise<DebugSession | undefined>;
   /** Resolves with the object as it stands then; undefined: it is gone. */
   addFinalizer(session: DebugSession): Promise<DebugSession | undefined>;
-  removeFinalizer(session: DebugSession): Promise<void>;
+  /** False: it was gone already. */
+  removeFinalizer(session: DebugSession): Promise<boolean>;
   applyStatus(session: DebugSession, status: DebugSessionStatus): Promise<void>;
   deleteSession(session: DebugSession): Promise<void>;
 }
@@ -57,7 +58,7 @@ export function createCluster(client: KubeClient): Cluster {
       // Read again: the position in the list must be that of the version that is tested.
       const current = await session(namespace, name, uid);
       const index = current?.metadata.finalizers?.indexOf(finalizer) ?? -1;
-      if (!current || index < 0) return;
+      if (!current || index < 0) return false;
       const body = [
         { op: 'test', path: '/metadata/resourceVersion', value: current.metadata.resourceVersion },
         { op: 'remove', path: `/metadata/finalizers/${index}` },
@@ -66,6 +67,7 @@ export function createCluster(client: KubeClient): Cluster {
       await client
         .request({ method: 'PATCH', path, body, contentType: 'application/json-patch+json' })
         .catch(ignoreNotFound);
+      return true;
     },
     async applyStatus({ metadata: { namespace, name, uid } }, status) {
       const path = resourcePath(apiVersion, plural, { namespace, name, subresource: 'status' });

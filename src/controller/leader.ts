@@ -81,6 +81,8 @@ export class Leader {
       return result;
     } finally {
       metrics.reconciled((performance.now() - startedAt) / 1_000, outcome);
+      // It went while it was worked on, so its "deleted" came too early.
+      if (!sessions.byUid(session.metadata.uid)) reconciler.forget(session);
     }
   }
 

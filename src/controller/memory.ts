@@ -1,16 +1,16 @@
 import type { DebugSessionStatus } from '../api/debug-session.ts';
+import type { AgentLink } from '../gateway/agent-link.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Failure } from './target.ts';
 
 export interface Remembered {
-  /** Handed to the agent at `node` in its life `instance`. `answer` is what it said, if it said something. */
-  dispatched?: { readonly node: string; readonly instance: string; answer?: ObservedSession };
+  /** Handed to the agent at `node`. `answer` is what it said on the tunnel `link`: on a later one its list is newer. */
+  dispatched?: { readonly node: string; readonly link: AgentLink; answer?: ObservedSession };
   /** The agent's final no. */
   refusal?: Failure;
   /** The status as this controller wrote it last, which the watch may not have brought back yet. */
   status?: DebugSessionStatus;
-  /** When it was first seen, for the metrics; monotonic milliseconds. */
-  readonly seenAtMs: number;
+  /** Its start was counted. */
   started?: boolean;
 }
 
@@ -20,18 +20,17 @@ export interface Remembered {
  */
 export class Memory {
   readonly #sessions = new Map<string, Remembered>();
-  readonly #now: () => number;
-
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-  }
 
   of(uid: string): Remembered {
     const known = this.#sessions.get(uid);
     if (known) return known;
-    const fresh: Remembered = { seenAtMs: this.#now() };
+    const fresh: Remembered = {};
     this.#sessions.set(uid, fresh);
     return fresh;
+  }
+
+  peek(uid: string): Remembered | undefined {
+    return this.#sessions.get(uid);
   }
 
   forget(uid: string): void {

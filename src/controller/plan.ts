@@ -156,12 +156,11 @@ function waitForAgent(situation: Situation, target: ResolvedTarget, absentMs: nu
 }
 
 function fail(situation: Situation, failure: Failure, target?: ResolvedTarget): readonly Action[] {
-  const { session, nowMs, dispatched, agent } = situation;
+  const { session, nowMs, agent } = situation;
   const builder = new StatusBuilder(session, nowMs).failed(failure);
   if (target) builder.resolved(target);
   else if (!session.status?.nodeName) builder.condition({ type: 'TargetResolved', status: 'False', ...failure });
-  const ran = session.status?.phase === 'Running' || (dispatched && !situation.refusal);
-  if (!ran) builder.nothingStarted();
+  if (situation.refusal || !isHandedOver(situation)) builder.nothingStarted();
   else if (agent.connected) builder.swept();
   else builder.cleanupUnknown();
   const status = builder.build();

@@ -57,9 +57,11 @@ export class Reconciler {
     return {};
   }
 
-  /** The agent has let go of its own record. */
+  /** The agent has let go of its own record. What it said of an end stays true. */
   forgotten(uid: string): void {
-    delete this.#options.memory.of(uid).dispatched?.answer;
+    const dispatched = this.#options.memory.peek(uid)?.dispatched;
+    const phase = dispatched?.answer?.phase;
+    if (phase === 'Preparing' || phase === 'Running') delete dispatched?.answer;
   }
 
   /** The object is gone from the API server. */
@@ -124,8 +126,7 @@ export class Reconciler {
         this.#recordEvent(session, action);
         return undefined;
       case 'removeFinalizer':
-        await cluster.removeFinalizer(session);
-        this.#logger(session).info('session released');
+        if (await cluster.removeFinalizer(session)) this.#logger(session).info('session released');
         return undefined;
       case 'deleteObject':
         await cluster.deleteSession(session);
@@ -146,7 +147,7 @@ export class Reconciler {
     const startedAt = performance.now();
     try {
       const answer = await link.put(desired);
-      remembered.dispatched = { node, instance: link.instance, answer };
+      remembered.dispatched = { node, link, answer };
       metrics.dispatched((performance.now() - startedAt) / 1_000, 'accepted');
       log.info('session dispatched', { container: desired.container.name, podUid: desired.pod.uid });
       return undefined;
@@ -167,7 +168,7 @@ export class Reconciler {
     const remembered = this.#options.memory.of(session.metadata.uid);
     try {
       const answer = await link.remove(session.metadata.uid, reason);
-      remembered.dispatched = { node, instance: link.instance, answer };
+      remembered.dispatched = { node, link, answer };
       this.#logger(session).info('session removed from its agent', { node, reason, cleanedUp: answer.cleanedUp });
       return answer.cleanedUp ? 0 : undefined;
     } catch (caught) {
@@ -228,5 +229,5 @@ function observedBy(
 ): ObservedSession | undefined {
   const streamed = link?.sessions()?.get(session.metadata.uid);
   if (streamed) return streamed;
-  return link && dispatched?.instance === link.instance ? dispatched.answer : undefined;
+  return link && dispatched?.link === link ? dispatched.answer : undefined;
 }

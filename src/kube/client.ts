@@ -67,7 +67,8 @@ export function createKubeClient(connection: Connection, userAgent = 'crashcart'
   };
 
   const once = async (request: KubeRequest): Promise<unknown> => {
-    const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
+    // Whole milliseconds, or the timer throws.
+    const timeoutMs = Math.ceil(request.timeoutMs ?? defaultTimeoutMs);
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
     try {
