@@ -110,6 +110,16 @@ describe('devices', () => {
   });
 });
 
+describe('a fork bomb in a session', () => {
+  it('ends at the session’s own limit, far from the node’s', async () => {
+    await using container = await startContainer(agent.kernel);
+    const bomb = 'n=0; while [ $n -lt 1500 ]; do n=$((n+1)); sleep 60 >/dev/null 2>&1 & done; echo all';
+    const { stdout, stderr } = await run(agent, container, ['busybox', 'sh', '-c', bomb]);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('Resource temporarily unavailable');
+  });
+});
+
 describe('the container’s own loader files', () => {
   it('are not obeyed: /etc/ld.so.preload names a library that would show itself', async () => {
     await using container = await startContainer(agent.kernel, {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cgroup, type CgroupLayout, createCgroup, findCgroup } from '../../linux/cgroup.ts';
+import type { Logger } from '../../base/log.ts';
+import { type Cgroup, type CgroupLayout, createCgroup, findCgroup, limitProcesses } from '../../linux/cgroup.ts';
 import { filterDevices } from '../../linux/device-filter.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { sessionsCgroup } from './cgroup-path.ts';
@@ -16,13 +17,20 @@ interface CgroupDeps {
   readonly kernel: Kernel;
   readonly cgroups: CgroupLayout;
   readonly deviceFilter: Fd;
+  readonly log: Logger;
 }
 
-/** The session's own cgroup, with the device filter on it before anybody is in it. */
+/** The pod's own limit does not count here, and a fork bomb would take the node's pids. Debuggers and their builds need some hundred. */
+const maxProcesses = 1024;
+
+/** The session's own cgroup, with its limit and the device filter on it before anybody is in it. */
 export function openSessionCgroup(request: Pick<ProcessRequest, 'uid' | 'target'>, deps: CgroupDeps): SessionCgroup {
   const path = `${sessionsCgroup(request.target.spec.cgroupsPath)}/${request.uid}`;
   const cgroup = createCgroup(deps.cgroups, path);
   try {
+    if (!limitProcesses(deps.cgroups, path, maxProcesses)) {
+      deps.log.warn('the session has no limit of processes: the node offers no pids controller', { cgroup: path });
+    }
     if (cgroup.unified !== undefined) filterDevices(deps.kernel, cgroup.unified, deps.deviceFilter);
   } catch (error) {
     cgroup.close();
