@@ -113,6 +113,8 @@ export class TunnelLink implements AgentLink {
 
   #apply(event: SessionEvent): void {
     if (event.type === 'list') {
+      // The leader looks at every session of a list: an agent in the wrong hands could keep it and the API server busy with nothing else.
+      if (this.#sessions) throw new CrashcartError(reasons.Invalid, 'the agent sent a second list');
       this.#sessions = new Map(event.sessions.map((session) => [session.uid, session]));
       return;
     }

@@ -145,6 +145,7 @@ test.each<[string, Partial<ReturnType<typeof agentReview>>]>([
 
 test.each<[string, (stream: http2.ServerHttp2Stream, path: string) => void]>([
   ['an event that is none', (stream) => stream.write('{"type":"surprise"}\n')],
+  ['a second list', (stream) => stream.write('{"type":"list","sessions":[]}\n{"type":"list","sessions":[]}\n')],
   ['a change before the list', (stream) => stream.write('{"type":"forgotten","uid":"u"}\n')],
   ['a line without an end', (stream) => stream.write(Buffer.alloc(5 * 1024 * 1024, 0x20))],
 ])('an agent that sends %s is cut off', async (_title, send) => {
