@@ -110,6 +110,15 @@ describe('devices', () => {
   });
 });
 
+describe('a container that sees the node’s processes', () => {
+  it('gives whoever may use general no way into them', async () => {
+    await using container = await startContainer(agent.kernel, { hostPid: true });
+    const { stdout } = await run(agent, container, ['grep', 'CapBnd', '/proc/self/status']);
+    const bounding = BigInt(`0x${stdout.trim().split('\t')[1]}`);
+    expect(bounding & capabilityMask(['SYS_PTRACE'])).toBe(0n);
+  });
+});
+
 describe('a fork bomb in a session', () => {
   it('ends at the session’s own limit, far from the node’s', async () => {
     await using container = await startContainer(agent.kernel);
