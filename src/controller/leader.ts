@@ -101,9 +101,11 @@ export class Leader {
       this.#addAll(node);
       void this.#options.orphans.sweep([node]);
     } else if (event?.type === 'forgotten') {
-      this.#options.reconciler.forgotten(event.uid);
+      this.#options.reconciler.forgotten(event.uid, node);
     } else if (event) {
-      this.#queue.add(sessionKey(event.session.namespace, event.session.name));
+      // By our own copy: an agent could name any session, or a million that do not exist.
+      const session = this.#options.sessions.byUid(event.session.uid);
+      if (session) this.#queue.add(sessionKey(session.metadata.namespace, session.metadata.name));
     }
   }
 }

@@ -10,8 +10,8 @@ export interface Remembered {
   refusal?: Failure;
   /** The status as this controller wrote it last, which the watch may not have brought back yet. */
   status?: DebugSessionStatus;
-  /** Its start was counted. */
-  started?: boolean;
+  /** When it was first looked at, for the metrics; monotonic milliseconds. */
+  readonly seenAtMs: number;
 }
 
 /**
@@ -24,7 +24,7 @@ export class Memory {
   of(uid: string): Remembered {
     const known = this.#sessions.get(uid);
     if (known) return known;
-    const fresh: Remembered = {};
+    const fresh: Remembered = { seenAtMs: performance.now() };
     this.#sessions.set(uid, fresh);
     return fresh;
   }

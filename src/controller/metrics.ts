@@ -22,7 +22,7 @@ export interface ControllerMetrics {
   reconciled(seconds: number, outcome: 'done' | 'error'): void;
   /** One PUT to an agent; `outcome` is `accepted` or a reason. */
   dispatched(seconds: number, outcome: string): void;
-  /** `seconds` from the creation of the object to the running command. */
+  /** `seconds` from the first look at the object to the running command. */
   started(seconds: number): void;
 }
 
@@ -64,7 +64,7 @@ export function createMetrics(gauges: Gauges): ControllerMetrics {
   const dispatches = histogram('crashcart_dispatch_seconds', 'Telling an agent about a session.', ['outcome']);
   const starts = histogram(
     'crashcart_session_start_seconds',
-    'From the creation of a session to its running command.',
+    'From the first look at a session to its running command.',
     [],
   );
 

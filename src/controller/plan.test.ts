@@ -276,6 +276,11 @@ describe('a session that its agent shows', () => {
 describe('an agent that is cut off', () => {
   const session = makeSession({ status: placed({ phase: 'Running', startedAt: secondsAgo(60) }) });
 
+  test('is not remarked upon for ten seconds: a new leader has no agents yet', () => {
+    const actions = plan(makeSituation({ session, agent: { connected: false, absentMs: 4_000 } }));
+    expect(actions).toEqual([{ type: 'requeueAfter', ms: 6_000 }]);
+  });
+
   test('makes the session unknown for a minute', () => {
     const actions = plan(makeSituation({ session, agent: { connected: false, absentMs: 10_000 } }));
     const status = statusOf(actions);

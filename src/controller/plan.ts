@@ -6,7 +6,7 @@ import type { ObservedSession } from '../wire/agent-protocol.ts';
 import { desiredSession } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
-import { type Action, agentLossMs, agentWaitMs, type Situation } from './situation.ts';
+import { type Action, agentGraceMs, agentLossMs, agentWaitMs, type Situation } from './situation.ts';
 import { StatusBuilder } from './status.ts';
 import { type Failure, type ResolvedTarget, resolveTarget } from './target.ts';
 
@@ -91,6 +91,7 @@ function planUnseen(situation: Situation): readonly Action[] {
       message: `node "${node}" has been out of reach for ${Math.round(agent.absentMs / 1_000)} s, so how the session ended is not known: ${lookAt(node)}`,
     });
   }
+  if (agent.absentMs < agentGraceMs) return [{ type: 'requeueAfter', ms: agentGraceMs - agent.absentMs }];
   const status = new StatusBuilder(session, nowMs)
     .notReady(
       reasons.AgentLost,

@@ -57,11 +57,12 @@ export class Reconciler {
     return {};
   }
 
-  /** The agent has let go of its own record. What it said of an end stays true. */
-  forgotten(uid: string): void {
+  /** The agent of `node` has let go of its own record, if it was its. What it said of an end stays true. */
+  forgotten(uid: string, node: string): void {
     const dispatched = this.#options.memory.peek(uid)?.dispatched;
-    const phase = dispatched?.answer?.phase;
-    if (phase === 'Preparing' || phase === 'Running') delete dispatched?.answer;
+    if (dispatched?.node !== node) return;
+    const phase = dispatched.answer?.phase;
+    if (phase === 'Preparing' || phase === 'Running') delete dispatched.answer;
   }
 
   /** The object is gone from the API server. */
@@ -179,7 +180,7 @@ export class Reconciler {
   }
 
   async #patchStatus(session: DebugSession, { status }: Action & { type: 'patchStatus' }): Promise<undefined> {
-    const { cluster, memory, metrics, wallClock } = this.#options;
+    const { cluster, memory, metrics } = this.#options;
     const remembered = memory.of(session.metadata.uid);
     const before = remembered.status ?? session.status;
     if (isDeepStrictEqual(before, status)) return undefined;
@@ -195,9 +196,9 @@ export class Reconciler {
       const fields = { phase: status.phase, reason: ready?.reason, node: status.nodeName };
       this.#logger(session).info('session changed', fields);
     }
-    if (status.phase === 'Running' && !remembered.started) {
-      remembered.started = true;
-      metrics.started(Math.max(0, wallClock() - Date.parse(session.metadata.creationTimestamp)) / 1_000);
+    // Only what this leader has seen from its beginning says how long a start takes.
+    if (status.phase === 'Running' && before?.phase !== 'Running' && remembered.dispatched) {
+      metrics.started((performance.now() - remembered.seenAtMs) / 1_000);
     }
     return undefined;
   }

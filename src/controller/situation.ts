@@ -44,5 +44,7 @@ export type Action =
 
 /** An agent needs about 5 s to find a new replica of ours; a new node's a little longer to start. */
 export const agentWaitMs = 20_000;
+/** A new leader's agents need a moment to find it: until then their sessions are not called into question. */
+export const agentGraceMs = 10_000;
 /** Longer than an agent's restart. */
 export const agentLossMs = 60_000;

@@ -1,0 +1,171 @@
+import { expect, test, vi } from 'vitest';
+import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
+import { CrashcartError, type Reason, reasons } from '../base/errors.ts';
+import { silentLogger } from '../base/log.ts';
+import type { AgentLink } from '../gateway/agent-link.ts';
+import type { ObservedSession } from '../wire/agent-protocol.ts';
+import type { Cluster } from './cluster.ts';
+import { Reconciler } from './reconciler.ts';
+import { makeObserved, makePod, makeSession, nowMs, placed, secondsAgo } from './session-fixture.ts';
+
+const { startedAt: _, ...accepted } = makeObserved({ phase: 'Preparing' });
+
+/** An API server and an agent that write down what is asked of them, in order. */
+class World {
+  readonly calls: string[] = [];
+  readonly statuses: DebugSessionStatus[] = [];
+  readonly events: string[] = [];
+  sessions: Map<string, ObservedSession> | undefined = new Map();
+  link: AgentLink | undefined = this.makeLink();
+  /** What the agent answers to a PUT. */
+  onPut: () => Promise<ObservedSession> = async () => accepted;
+  onStatus: () => Promise<void> = async () => {};
+
+  readonly cluster: Cluster = {
+    pod: async () => makePod(),
+    node: async () => 'present',
+    session: async () => undefined,
+    addFinalizer: async (session) => {
+      this.calls.push('finalizer');
+      return makeSession({ metadata: { ...session.metadata, finalizers: ['crashcart.dev/session'] } });
+    },
+    removeFinalizer: async () => {
+      this.calls.push('release');
+      return true;
+    },
+    applyStatus: async (_session, status) => {
+      this.calls.push(`status ${status.phase}`);
+      await this.onStatus();
+      this.statuses.push(status);
+    },
+    deleteSession: async () => {
+      this.calls.push('delete');
+    },
+  };
+
+  readonly reconciler = new Reconciler({
+    cluster: this.cluster,
+    agents: { get: (node) => (node === 'node-a' ? this.link : undefined) },
+    presence: { absentMs: () => 1_000 },
+    events: {
+      record: (about, { reason }) => {
+        this.events.push(`${about.kind} ${reason}`);
+      },
+      flush: async () => {},
+    },
+    metrics: { dispatched: vi.fn(), started: vi.fn() },
+    log: silentLogger,
+    wallClock: () => nowMs,
+  });
+
+  makeLink(): AgentLink {
+    return {
+      node: 'node-a',
+      instance: 'i1',
+      version: '0',
+      put: async () => {
+        this.calls.push('put');
+        return await this.onPut();
+      },
+      remove: async (uid: string, reason: Reason) => {
+        this.calls.push(`remove ${reason}`);
+        this.sessions?.delete(uid);
+        return makeObserved({ phase: 'Finished', cleanedUp: true });
+      },
+      sessions: () => this.sessions,
+      attach: () => Promise.reject(new Error('not here')),
+    };
+  }
+
+  reconcile(session: DebugSession = makeSession()) {
+    return this.reconciler.reconcile(session);
+  }
+}
+
+test('a new session is told to its agent before its status is written, in one turn', async () => {
+  const world = new World();
+  await world.reconcile(makeSession({ metadata: { finalizers: [] } }));
+  expect(world.calls).toEqual(['finalizer', 'put', 'status Preparing']);
+});
+
+test('a status write that hangs does not hold the agent, and an agent that hangs does not hold the status', async () => {
+  const world = new World();
+  const gate = Promise.withResolvers<void>();
+  world.onStatus = () => gate.promise;
+  world.onPut = async () => {
+    await gate.promise;
+    return accepted;
+  };
+  const turn = world.reconcile();
+  await vi.waitFor(() => expect(world.calls).toEqual(['put', 'status Preparing']));
+  gate.resolve();
+  await turn;
+});
+
+test('what was written is not written again while the watch has not brought it', async () => {
+  const world = new World();
+  await world.reconcile();
+  world.sessions?.set(makeSession().metadata.uid, makeObserved());
+  await world.reconcile();
+  await world.reconcile();
+  expect(world.calls).toEqual(['put', 'status Preparing', 'status Running']);
+  expect(world.events).toEqual(['DebugSession DebugSessionStarted', 'Pod DebugSessionStarted']);
+});
+
+test('a status that could not be written is written in the next turn', async () => {
+  const world = new World();
+  world.onStatus = () => Promise.reject(new Error('away'));
+  await expect(world.reconcile()).rejects.toThrow('away');
+  world.onStatus = async () => {};
+  await world.reconcile();
+  expect(world.statuses.map(({ phase }) => phase)).toEqual(['Preparing']);
+  expect(world.calls.filter((call) => call === 'put').length).toBe(1);
+});
+
+test("an agent's final no fails the session; a passing trouble is an error that comes again", async () => {
+  const world = new World();
+  world.onPut = () => Promise.reject(new CrashcartError(reasons.Unavailable, 'busy'));
+  await expect(world.reconcile()).rejects.toThrow('busy');
+  world.onPut = () => Promise.reject(new CrashcartError(reasons.TooManySessions, 'no more than 256 sessions'));
+  await expect(world.reconcile()).resolves.toEqual({ requeueAfterMs: 0 });
+  await world.reconcile();
+  expect(world.statuses.at(-1)?.phase).toBe('Failed');
+  expect(world.events).toContain('DebugSession TooManySessions');
+});
+
+test('an answer is believed until the tunnel brings news, and not on a later tunnel', async () => {
+  const world = new World();
+  await world.reconcile();
+  // Its event has not come yet: nothing may be concluded from the list.
+  await world.reconcile();
+  expect(world.statuses.length).toBe(1);
+  // A new tunnel, before its list: still nothing.
+  world.link = world.makeLink();
+  world.sessions = undefined;
+  await world.reconcile();
+  expect(world.statuses.length).toBe(1);
+  world.sessions = new Map();
+  await world.reconcile();
+  expect(world.statuses.at(-1)?.conditions?.find(({ type }) => type === 'Ready')?.reason).toBe('AgentRestarted');
+});
+
+test('a deletion is taken to the agent, and the object goes after its answer', async () => {
+  const world = new World();
+  const session = makeSession({ metadata: { deletionTimestamp: secondsAgo(0) }, status: placed({ phase: 'Running' }) });
+  world.sessions?.set(session.metadata.uid, makeObserved());
+  await expect(world.reconcile(session)).resolves.toEqual({ requeueAfterMs: 0 });
+  expect(world.calls).toEqual(['remove Deleted']);
+  await world.reconcile(session);
+  expect(world.calls).toEqual(['remove Deleted', 'remove Deleted', 'release']);
+});
+
+test('an agent that has never heard of a deleted session does not hold it', async () => {
+  const world = new World();
+  const session = makeSession({ metadata: { deletionTimestamp: secondsAgo(0) }, status: placed({ phase: 'Running' }) });
+  world.sessions?.set(session.metadata.uid, makeObserved());
+  if (world.link) world.link.remove = () => Promise.reject(new CrashcartError(reasons.NotFound, 'no such session'));
+  await world.reconcile(session);
+  world.sessions?.clear();
+  await world.reconcile(session);
+  expect(world.calls).toEqual(['release']);
+});
