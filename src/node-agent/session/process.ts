@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultShell } from '../../api/names.ts';
+import { shippedProfiles } from '../../api/profile-rules.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
@@ -46,7 +47,14 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   using surroundings = examineTarget(deps.kernel, target);
   const { profile, user } = request;
   const { available, seesNode } = surroundings;
-  const privileges = decidePrivileges({ spec: target.spec, profile, user, available, seesNode });
+  const privileges = decidePrivileges({
+    spec: target.spec,
+    profile,
+    rules: shippedProfiles[profile],
+    user,
+    available,
+    seesNode,
+  });
   const owner = { uid: surroundings.hostUid(privileges.uid), gid: surroundings.hostGid(privileges.gid) };
   using toolbox = openToolbox(request, deps, surroundings);
   const placement = await toolbox.place();

@@ -1,18 +1,21 @@
 import { describe, expect, it } from 'vitest';
+import type { ProfileName } from '../../api/debug-session.ts';
+import { shippedProfiles } from '../../api/profile-rules.ts';
 import { allCapabilities, capabilityMask, capabilityNames } from '../../linux/capabilities.ts';
 import { decidePrivileges, type ProfileRequest } from './profile.ts';
 
 const containerSet = ['CAP_CHOWN', 'CAP_KILL'];
 
 function decide(
-  request: Partial<Omit<ProfileRequest, 'spec'>> & {
+  request: Partial<Omit<ProfileRequest, 'spec' | 'profile'>> & {
+    profile?: ProfileName;
     uid?: number;
     bounding?: string[];
     ambient?: string[];
     nnp?: boolean;
   },
 ) {
-  const { uid = 0, bounding = containerSet, ambient = [], nnp = false, ...rest } = request;
+  const { uid = 0, bounding = containerSet, ambient = [], nnp = false, profile = 'general', ...rest } = request;
   const decided = decidePrivileges({
     spec: {
       user: { uid, gid: 100, additionalGids: [7] },
@@ -22,7 +25,8 @@ function decide(
       env: [],
       cwd: '/',
     },
-    profile: 'general',
+    profile,
+    rules: shippedProfiles[profile],
     available: allCapabilities(40),
     seesNode: false,
     ...rest,
@@ -86,6 +90,14 @@ describe('decidePrivileges', () => {
       'CAP_WAKE_ALARM',
     ]);
     expect(decide({ uid: 5 }).bounding).toEqual([...containerSet, 'CAP_SYS_PTRACE', 'CAP_WAKE_ALARM']);
+  });
+
+  it('guards what a profile adds of its own where nothing of the container’s is kept', () => {
+    const rules = { ...shippedProfiles.restricted, runAsNonRoot: false };
+    expect(decide({ rules: { ...rules, capabilities: { add: ['NET_ADMIN'], drop: 'All' } } }).permitted).toEqual([
+      'CAP_NET_ADMIN',
+      'CAP_WAKE_ALARM',
+    ]);
   });
 
   it('drops everything for restricted, and refuses it to root', () => {

@@ -1,4 +1,4 @@
-import type { ProfileName } from '../../api/debug-session.ts';
+import type { ProfileRules } from '../../api/profile-rules.ts';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { type CapabilityMask, capabilityMask, capabilityNames } from '../../linux/capabilities.ts';
 import type { TargetSpec } from './request.ts';
@@ -19,7 +19,9 @@ export interface Privileges {
 
 export interface ProfileRequest {
   readonly spec: TargetSpec;
-  readonly profile: ProfileName;
+  /** For people. */
+  readonly profile: string;
+  readonly rules: ProfileRules;
   readonly user?: { readonly uid?: number; readonly gid?: number } | undefined;
   /** What the agent can give: its own capabilities, or all in a user namespace of the container's own. */
   readonly available: CapabilityMask;
@@ -37,50 +39,45 @@ const setUid = capabilityMask(['SETUID']);
 const setGid = capabilityMask(['SETGID']);
 const none: CapabilityMask = 0n;
 
-/**
- * What each profile adds to the container's own set; the names and meanings of `kubectl debug`. Who may trace processes may be each of
- * them: `general`, which everyone may use, gives that among the pod's own processes only, never among the node's.
- */
-const additions: Readonly<Record<ProfileName, (available: CapabilityMask, seesNode: boolean) => CapabilityMask>> = {
-  general: (_, seesNode) => (seesNode ? none : ptrace),
-  baseline: () => none,
-  restricted: () => none,
-  netadmin: () => capabilityMask(['NET_ADMIN', 'NET_RAW']),
-  sysadmin: (available) => available,
-};
-
 /** Decides; throws ProfileRefused with the reason. No seccomp filter yet: the session runs without one. */
 export function decidePrivileges(request: ProfileRequest): Privileges {
-  const { spec, profile, user, available, seesNode } = request;
+  const { spec, profile, rules, user, available } = request;
   const ids = { uid: user?.uid ?? spec.user.uid, gid: user?.gid ?? spec.user.gid, groups: spec.user.additionalGids };
-  if (profile !== 'sysadmin') requireReachable(spec, ids);
-  if (profile === 'restricted') return restricted(ids);
-  const added = additions[profile](available, seesNode);
-  const container = capabilityMask(spec.capabilities.bounding);
+  const noNewPrivileges = rules.noNewPrivileges || spec.noNewPrivileges;
+  if (rules.users !== 'Any') requireReachable(spec, ids);
+  if (rules.runAsNonRoot) requireNonRoot(profile, ids.uid);
+  const own = rules.capabilities.drop === 'All' ? none : capabilityMask(spec.capabilities.bounding);
+  const added = additions(request);
   requireAvailable(profile, added & ~available);
-  requireSafe(profile, container, added & ~container);
-  const guard = container & (ptrace | shield) ? none : shield & available;
-  const bounding = (container & available) | added | guard;
+  requireSafe(profile, capabilityMask(spec.capabilities.bounding), added);
+  const gained = added | guard(request, own | added);
+  const bounding = (own & available) | gained;
   // Root gets its bounding set at every exec; others only what is ambient, as the container's own processes do.
-  const kept = (capabilityMask(spec.capabilities.ambient) & bounding) | added | guard;
+  const kept = (own & available & capabilityMask(spec.capabilities.ambient)) | gained;
   const isRoot = ids.uid === 0;
-  return {
-    ...ids,
-    bounding,
-    permitted: isRoot ? bounding : kept,
-    ambient: isRoot ? none : kept,
-    noNewPrivileges: spec.noNewPrivileges,
-  };
+  return { ...ids, bounding, permitted: isRoot ? bounding : kept, ambient: isRoot ? none : kept, noNewPrivileges };
 }
 
-function restricted(ids: Pick<Privileges, 'uid' | 'gid' | 'groups'>): Privileges {
-  if (ids.uid === 0) {
-    throw new CrashcartError(
-      reasons.ProfileRefused,
-      'The profile "restricted" does not run as root, and the container does: name another user id, or take another profile.',
-    );
-  }
-  return { ...ids, bounding: none, permitted: none, ambient: none, noNewPrivileges: true };
+/** Who may trace processes may be each of them: a profile gives that among the pod's own processes only, never among the node's. */
+function additions({ rules, available, seesNode }: ProfileRequest): CapabilityMask {
+  const { add } = rules.capabilities;
+  if (add === 'All') return available;
+  return capabilityMask(add) & ~(seesNode ? ptrace : none);
+}
+
+/** None for a session that shall have nothing at all, and none against a container that may trace everything anyway. */
+function guard({ spec, rules, available }: ProfileRequest, held: CapabilityMask): CapabilityMask {
+  const container = capabilityMask(spec.capabilities.bounding);
+  const empty = rules.capabilities.drop === 'All' && held === none;
+  return empty || container & (ptrace | shield) ? none : shield & available;
+}
+
+function requireNonRoot(profile: string, uid: number): void {
+  if (uid !== 0) return;
+  throw new CrashcartError(
+    reasons.ProfileRefused,
+    `The profile "${profile}" does not run as root, and the container does: name another user id, or take another profile.`,
+  );
 }
 
 /**
@@ -98,7 +95,7 @@ function requireReachable({ user, capabilities }: TargetSpec, ids: Pick<Privileg
   );
 }
 
-function requireAvailable(profile: ProfileName, missing: CapabilityMask): void {
+function requireAvailable(profile: string, missing: CapabilityMask): void {
   if (missing === none) return;
   throw new CrashcartError(
     reasons.ProfileRefused,
@@ -107,7 +104,8 @@ function requireAvailable(profile: ProfileName, missing: CapabilityMask): void {
 }
 
 /** Who holds SYS_PTRACE can take over every process in sight, and so would get what the session has more. */
-function requireSafe(profile: ProfileName, container: CapabilityMask, more: CapabilityMask): void {
+function requireSafe(profile: string, container: CapabilityMask, added: CapabilityMask): void {
+  const more = added & ~container;
   if (more === none || !(container & ptrace)) return;
   throw new CrashcartError(
     reasons.ProfileRefused,
