@@ -44,10 +44,13 @@ types: deps ## Type check
 unit: deps ## Tests without privileges
 	@$(VITEST) run --project unit
 
-integration: deps root images ## Tests on the real kernel (root)
+binaries: deps ## Kubernetes, containerd, runc and the like for the test nodes, into the cache (the first time about 12 minutes)
+	@$(NODE) test/cluster/main.ts build >/dev/null
+
+integration: deps root images binaries ## Tests on the real kernel (root)
 	@$(VITEST) run --project integration
 
-e2e: deps root images ## Tests on a real two-node cluster (root)
+e2e: deps root images binaries ## Tests on a real two-node cluster (root)
 	@$(VITEST) run --project e2e
 
 clean: cluster-down ## Remove what was built here (the cache of cluster binaries stays)
@@ -67,4 +70,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox bench lint format types unit integration e2e clean preflight root deps
+.PHONY: help demo test cluster cluster-down images toolbox bench lint format types unit integration e2e clean preflight root deps binaries

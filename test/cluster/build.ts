@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { cacheDirectory } from '../../builder/debian/cache.ts';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { run } from './command.ts';
@@ -21,7 +21,8 @@ export type Binaries = ReadonlyMap<string, string>;
  */
 export async function once(directory: string, make: (temporary: string) => Promise<void>): Promise<void> {
   if (existsSync(directory)) return;
-  mkdirSync(join(directory, '..'), { recursive: true });
+  mkdirSync(dirname(directory), { recursive: true });
+  removeAbandoned(directory);
   const temporary = mkdtempSync(`${directory}.`);
   try {
     await make(temporary);
@@ -32,6 +33,18 @@ export async function once(directory: string, make: (temporary: string) => Promi
     }
   } finally {
     rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** No build takes so long: what an older one left half-made was killed. */
+const abandonedAfterMs = 6 * 3_600_000;
+
+function removeAbandoned(directory: string): void {
+  for (const name of readdirSync(dirname(directory))) {
+    const temporary = join(dirname(directory), name);
+    if (!name.startsWith(`${basename(directory)}.`)) continue;
+    if (Date.now() - statSync(temporary).mtimeMs > abandonedAfterMs)
+      rmSync(temporary, { recursive: true, force: true });
   }
 }
 

@@ -10,7 +10,7 @@ const visit: ReadonlyArray<readonly [command: string, answer: RegExp]> = [
   ['ls /', /usr/],
   ['touch /x || echo refused: $?', /refused: 1/],
   ['wget -q -O - localhost:8080', /checkout is fine/],
-  ['ls /dev/crashcart/bin | wc -l', /\n\d{2,}/],
+  ['ls /dev/crashcart/bin | wc -l', /^\d{2,}\s/m],
 ];
 
 /** Plays the visit in a real terminal, shows it as it happens, and gives 0 only if all of it worked. */

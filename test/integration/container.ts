@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { describe } from '../../src/base/errors.ts';
 import type { Fd, Kernel, Pid } from '../../src/linux/kernel.ts';
 import { closeAll } from '../../src/linux/kernel.ts';
 import { openPidfd, signalPidfd, waitPidfd } from '../../src/linux/pidfd.ts';
@@ -102,7 +103,8 @@ function runDetached(runc: (...args: readonly string[]) => void, bundle: string,
   try {
     runc('run', '--detach', '--bundle', bundle, '--pid-file', join(bundle, 'pid'), id);
   } catch (error) {
-    const words = readFileSync(join(bundle, 'log'), 'utf8');
+    const log = join(bundle, 'log');
+    const words = existsSync(log) ? readFileSync(log, 'utf8') : describe(error);
     rmSync(bundle, { recursive: true, force: true });
     throw new Error(`runc could not start the container: ${words}`, { cause: error });
   }
