@@ -40,16 +40,18 @@ async function startPods(kubectl: string, env: NodeJS.ProcessEnv): Promise<void>
     imagePullPolicy: 'IfNotPresent',
     command: ['sleep', '1000000'],
   };
-  const pod = {
+  const pod = (name: string): object => ({
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: 'box' },
+    metadata: { name, namespace: 'default' },
     spec: { terminationGracePeriodSeconds: 0, containers: [box] },
-  };
+  });
+  // A pod of its own for kubectl debug: every round leaves a container in it for good.
+  const pods = { apiVersion: 'v1', kind: 'List', items: [pod('box'), pod('debugged')] };
   for (const [args, input] of [
     [['wait', '--for=create', '--timeout=30s', 'serviceaccount/default'], ''],
-    [['apply', '-f', '-'], JSON.stringify(pod)],
-    [['wait', '--for=condition=Ready', '--timeout=60s', 'pod/box'], ''],
+    [['apply', '-f', '-'], JSON.stringify(pods)],
+    [['wait', '--for=condition=Ready', '--timeout=60s', 'pod/box', 'pod/debugged'], ''],
   ] as const) {
     const result = await run(kubectl, args, { env, input });
     if (result.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr}`);
@@ -63,14 +65,14 @@ function contenders(kubectl: string, env: NodeJS.ProcessEnv): Record<'prompt' | 
     file: plugin,
     args: ['pod/box', ...args],
     env,
-    prompt: /[$#] $/,
+    prompt: /[$#] /,
   });
   const exec = (flags: readonly string[], args: readonly string[]): Contender => ({
     name: 'kubectl exec',
     file: kubectl,
     args: ['exec', ...flags, 'box', '--', ...args],
     env,
-    prompt: /[$#] $/,
+    prompt: /[$#] /,
   });
   const debug: Contender = {
     name: 'kubectl debug (image on the node)',
@@ -78,7 +80,7 @@ function contenders(kubectl: string, env: NodeJS.ProcessEnv): Record<'prompt' | 
     args: [
       'debug',
       '-it',
-      'box',
+      'debugged',
       '--image=localhost/busybox:1',
       '--image-pull-policy=IfNotPresent',
       '--target=box',
@@ -86,7 +88,8 @@ function contenders(kubectl: string, env: NodeJS.ProcessEnv): Record<'prompt' | 
       'sh',
     ],
     env,
-    prompt: /[$#] $/,
+    prompt: /[$#] /,
+    pressEnterAfter: /try pressing enter/,
   };
   const zeros = ['head', '-c', String(streamBytes), '/dev/zero'];
   return {
@@ -105,8 +108,14 @@ async function measure(all: ReturnType<typeof contenders>): Promise<string> {
   const echo = new Map<string, number[]>();
   for (const each of all.echo) echo.set(each.name, await echoTimes(each, keystrokes));
   const stream = new Map(all.stream.map((each) => [each.name, [] as number[]]));
+  const incomplete: string[] = [];
   for (let round = 0; round < streamRounds; round++) {
-    for (const each of all.stream) stream.get(each.name)?.push(await throughput(each, streamBytes));
+    for (const each of all.stream) {
+      const { rate, missing } = await throughput(each, streamBytes);
+      stream.get(each.name)?.push(rate);
+      if (missing > 0)
+        incomplete.push(`${each.name}: ${missing} bytes of round ${round + 1} never arrived, exit code 0`);
+    }
     say(`stream: round ${round + 1} of ${streamRounds}`);
   }
   const cpu = cpus();
@@ -115,6 +124,7 @@ async function measure(all: ReturnType<typeof contenders>): Promise<string> {
     table('From the start of the command to the first prompt', 'ms', prompt),
     table('Echo of a keystroke', 'ms', echo),
     table(`Standard output, ${streamBytes / 1e6} MB`, 'MB/s', stream),
+    ...incomplete.map((line) => `- ${line}\n`),
   ].join('\n');
 }
 
