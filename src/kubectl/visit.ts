@@ -4,12 +4,12 @@ import { type DebugSession, isTerminal, type Phase } from '../api/debug-session.
 import { plural } from '../api/names.ts';
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { RawTerminal } from '../terminal/raw-terminal.ts';
 import type { ApiClient } from './api-client.ts';
 import { explain, isAboutRequest } from './api-refusal.ts';
 import { type Attachment, openAttach } from './attach-socket.ts';
 import { codeOfSignal, type Host, note } from './host.ts';
 import { Progress, progressOf } from './progress.ts';
-import { RawTerminal } from './raw-terminal.ts';
 import { deleteSession, peekSession } from './sessions-api.ts';
 import type { SignalWatch } from './signals.ts';
 import { SessionStream, type StreamEnd } from './stream.ts';

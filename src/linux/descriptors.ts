@@ -24,10 +24,10 @@ const memfd = { closeOnExec: 0x1, allowSealing: 0x2 } as const;
 
 /**
  * A program as sealed memory, to be executed as /proc/PID/fd/N: a container that gets hold of the running program's file
- * (CVE-2019-5736) holds something that nobody can write. Open until closed.
+ * (CVE-2019-5736) holds something that nobody can write. Open until closed. `source`: its file, or the program itself.
  */
-export function sealProgram(kernel: Kernel, file: string, name: string): Fd {
-  const program = readFileSync(file);
+export function sealProgram(kernel: Kernel, source: string | Uint8Array, name: string): Fd {
+  const program = typeof source === 'string' ? readFileSync(source) : source;
   const fd = invoke(kernel, 'memfd_create', name, name, memfd.closeOnExec | memfd.allowSealing) as Fd;
   try {
     for (let at = 0; at < program.length; ) at += writeSync(fd, program, at);

@@ -41,6 +41,7 @@ const amd64 = {
   close: 3,
   ioctl: 16,
   fcntl: 72,
+  flock: 73,
   fchown: 93,
   umount2: 166,
   openat: 257,
@@ -53,6 +54,7 @@ const amd64 = {
 const arm64: Readonly<Record<keyof typeof amd64, number>> = {
   fcntl: 25,
   ioctl: 29,
+  flock: 32,
   umount2: 39,
   fchown: 55,
   openat: 56,

@@ -17,6 +17,7 @@ interface CgroupDeps {
   readonly kernel: Kernel;
   readonly cgroups: CgroupLayout;
   readonly deviceFilter: Fd;
+  readonly sessionsCgroup?: string;
   readonly log: Logger;
 }
 
@@ -25,7 +26,7 @@ const maxProcesses = 1024;
 
 /** The session's own cgroup, with its limit and the device filter on it before anybody is in it. */
 export function openSessionCgroup(request: Pick<ProcessRequest, 'uid' | 'target'>, deps: CgroupDeps): SessionCgroup {
-  const path = `${sessionsCgroup(request.target.spec.cgroupsPath)}/${request.uid}`;
+  const path = `${deps.sessionsCgroup ?? sessionsCgroup(request.target.spec.cgroupsPath)}/${request.uid}`;
   const cgroup = createCgroup(deps.cgroups, path);
   try {
     if (!limitProcesses(deps.cgroups, path, maxProcesses)) {

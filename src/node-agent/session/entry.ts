@@ -9,11 +9,12 @@ export interface Entry extends Disposable {
   readonly path: string;
 }
 
-export function openEntry(kernel: Kernel, file: string): Entry {
+/** `program`: its file, or its bytes. */
+export function openEntry(kernel: Kernel, program: string | Uint8Array): Entry {
   keepInheritedDescriptors(kernel);
-  const program = sealProgram(kernel, file, 'crashcart-enter');
+  const sealed = sealProgram(kernel, program, 'crashcart-enter');
   // By our pid, not `self`: the child looks it up after its descriptors were put in order.
-  return { path: `/proc/${process.pid}/fd/${program}`, [Symbol.dispose]: () => closeAll(kernel, program) };
+  return { path: `/proc/${process.pid}/fd/${sealed}`, [Symbol.dispose]: () => closeAll(kernel, sealed) };
 }
 
 /** What the program is told; the meaning of each stands in native/enter.h. */

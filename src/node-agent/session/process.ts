@@ -31,6 +31,8 @@ export interface ProcessDeps {
   readonly placements: Placements;
   /** The program that every session's cgroup gets. */
   readonly deviceFilter: Fd;
+  /** Where the sessions' cgroups go, for a program that must keep them apart from the agent's; left out: beside kubepods. */
+  readonly sessionsCgroup?: string;
   /** The host's cgroup namespace, where the agent has one of its own. */
   readonly hostCgroup?: Fd;
   readonly log: Logger;
@@ -50,7 +52,7 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   const privileges = decidePrivileges({
     spec: target.spec,
     profile,
-    rules: shippedProfiles[profile],
+    rules: request.rules ?? shippedProfiles[profile],
     user,
     available,
     seesNode,
@@ -68,7 +70,8 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
       pidfd: target.pidfd,
       toolbox: toolbox.mount,
       devpts: stdio.devpts,
-      master: stdio.master,
+      // Without the supervisor's copy the terminal hangs up when this process ends, whatever ended it.
+      master: request.endsWithUs ? undefined : stdio.master,
       cgroup: cgroup.unified,
       hostcgroup: deps.hostCgroup,
     },

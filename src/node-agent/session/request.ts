@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ProfileName, Visibility } from '../../api/debug-session.ts';
+import type { ProfileRules } from '../../api/profile-rules.ts';
 
 /** What entering needs to know of a container: a part of the Target and RuntimeSpec in ../target. */
 export interface ProcessTarget {
@@ -31,6 +32,8 @@ export interface ProcessRequest {
   readonly target: ProcessTarget;
   readonly toolbox: string;
   readonly profile: ProfileName;
+  /** What the profile means; left out: as shipped. */
+  readonly rules?: ProfileRules;
   /** Looked up on the session's PATH; left out: an interactive bash. */
   readonly command?: readonly string[];
   readonly tty: boolean;
@@ -40,6 +43,8 @@ export interface ProcessRequest {
   /** The whole environment but PATH, which is built here: toolbox bin, sbin, then the container's PATH. */
   readonly env: Readonly<Record<string, string>>;
   readonly size?: TerminalSize;
+  /** The session belongs to this process, and nobody will take it over when this ends. */
+  readonly endsWithUs?: boolean;
 }
 
 export interface ProcessExit {

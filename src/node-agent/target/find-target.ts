@@ -5,6 +5,7 @@ import { openPidfd, pidfdHasExited } from '../../linux/pidfd.ts';
 import type { ContainerStatus, Cri } from '../cri/cri.ts';
 import { parseContainerId } from './container-id.ts';
 import { parseRuntimeInfo, type RuntimeInfo, type Target } from './runtime-spec.ts';
+import { isSandboxed } from './sandboxed.ts';
 
 export interface TargetRequest {
   readonly pod: { readonly name: string; readonly uid: string };
@@ -97,16 +98,12 @@ const notRunning = ({ pod, container }: TargetRequest, what: string): CrashcartE
     `The container ${container.name} of the pod ${pod.name} ${what}: start the session again when it runs.`,
   );
 
-/** Anything else runs in a machine or a kernel of its own, where a pid of this node means nothing. */
-const runcLikeShim = /^io\.containerd\.(runc\.v[12]|runtime\.v1\.linux)$/;
-const sandboxedBinary = /(^|\/)(runsc|kata-runtime|kata|runhcs|crun-(vm|wasm)|krun)$/;
-
-function checkRuntime({ pid, runtimeType, runtimeBinary }: RuntimeInfo, { container }: TargetRequest): void {
-  const sandboxed =
-    (runtimeType !== undefined && !runcLikeShim.test(runtimeType)) ||
-    (runtimeBinary !== undefined && sandboxedBinary.test(runtimeBinary));
-  if (!sandboxed && pid > 1) return;
-  const which = sandboxed ? `is run by ${runtimeBinary ?? runtimeType}` : 'has no process that its runtime would name';
+function checkRuntime(info: RuntimeInfo, { container }: TargetRequest): void {
+  const sandboxed = isSandboxed(info);
+  if (!sandboxed && info.pid > 1) return;
+  const which = sandboxed
+    ? `is run by ${info.runtimeBinary ?? info.runtimeType}`
+    : 'has no process that its runtime would name';
   throw new CrashcartError(
     reasons.ContainerUnsupported,
     `The container ${container.name} ${which}: Crashcart enters containers that share the node's kernel (runc, crun, youki); use kubectl debug for this one.`,

@@ -1,6 +1,13 @@
-import type { Size } from '../wire/channel.ts';
-import type { Host } from './host.ts';
 import { ModeTracker } from './terminal-modes.ts';
+
+/** As much of `process` as this needs. */
+type Host = Pick<NodeJS.Process, 'stdin' | 'stdout' | 'pid' | 'on' | 'off' | 'kill'>;
+
+/** Columns and rows. */
+export interface TerminalSize {
+  readonly width: number;
+  readonly height: number;
+}
 
 /**
  * The user's terminal while it belongs to the remote shell: every key goes through, Ctrl-C and Ctrl-Z too. Given back on
@@ -8,11 +15,11 @@ import { ModeTracker } from './terminal-modes.ts';
  */
 export class RawTerminal implements Disposable {
   readonly #host: Host;
-  readonly #onSize: (size: Size) => void;
+  readonly #onSize: (size: TerminalSize) => void;
   readonly #modes = new ModeTracker();
   #raw = false;
 
-  constructor(host: Host, onSize: (size: Size) => void) {
+  constructor(host: Host, onSize: (size: TerminalSize) => void) {
     this.#host = host;
     this.#onSize = onSize;
     host.on('exit', this.#restore);
