@@ -2,6 +2,8 @@
 #include "enter.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,12 +47,27 @@ static int split(const char *name, char *text, int limit, unsigned *into)
 	return count;
 }
 
+/* RESOURCE:SOFT:HARD,… as setrlimit counts them. */
+static void split_limits(struct request *request, char *text)
+{
+	for (char *part = strtok(text, ","); part; part = strtok(NULL, ",")) {
+		struct limit limit;
+		int end = 0;
+		if (sscanf(part, "%u:%" SCNu64 ":%" SCNu64 "%n", &limit.resource, &limit.soft, &limit.hard, &end) != 3 || part[end] != '\0')
+			fail("arguments", EINVAL, "rlimits=%s is none", part);
+		if (request->nrlimits == MAX_RLIMITS)
+			fail("arguments", E2BIG, "rlimits has more than %d entries", MAX_RLIMITS);
+		request->rlimits[request->nrlimits++] = limit;
+	}
+}
+
 /* `name=value`…, then `--` and the command. The status pipe must come first, so that all else can be complained about. */
 void parse_arguments(struct request *request, char **arguments)
 {
 	*request = (struct request){
 		.status = NO_FD, .gate = NO_FD, .pidfd = NO_FD, .toolbox = NO_FD, .devpts = NO_FD,
 		.master = NO_FD, .cgroup = NO_FD, .hostcgroup = NO_FD, .cwd = "/",
+		.label = "", .labelfile = "",
 	};
 	struct field fields[] = {
 		{ "status", 10, &request->status, FD }, { "gate", 10, &request->gate, FD },
@@ -63,7 +80,8 @@ void parse_arguments(struct request *request, char **arguments)
 		{ "device", 16, &request->device, MASK }, { "uid", 10, &request->uid, ID },
 		{ "gid", 10, &request->gid, ID }, { "bounding", 16, &request->bounding, MASK },
 		{ "permitted", 16, &request->permitted, MASK }, { "ambient", 16, &request->ambient, MASK },
-		{ "cwd", 0, &request->cwd, TEXT },
+		{ "cwd", 0, &request->cwd, TEXT }, { "label", 0, &request->label, TEXT },
+		{ "labelfile", 0, &request->labelfile, TEXT },
 	};
 	for (; *arguments; arguments++) {
 		if (strcmp(*arguments, "--") == 0) {
@@ -87,6 +105,10 @@ void parse_arguments(struct request *request, char **arguments)
 			request->ngroups = split("groups", value, MAX_GROUPS, request->groups);
 		else if (strcmp(*arguments, "joins") == 0)
 			request->njoins = split("joins", value, MAX_JOINS, (unsigned *)request->joins);
+		else if (strcmp(*arguments, "filters") == 0)
+			request->nfilters = split("filters", value, MAX_FILTERS, (unsigned *)request->filters);
+		else if (strcmp(*arguments, "rlimits") == 0)
+			split_limits(request, value);
 		else if (!known)
 			fail("arguments", EINVAL, "%s is not known", *arguments);
 	}

@@ -76,16 +76,6 @@ static void execute(char **command)
 	refuse(name, reason(worst), worst == ELIBBAD ? NOT_FOUND : NOT_EXECUTABLE);
 }
 
-static void default_signals(void)
-{
-	struct sigaction action = { .sa_handler = SIG_DFL };
-	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &action, NULL);
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* The last process: in the container's pid namespace from its birth, with nothing left to drop. */
 void run_command(const struct request *request)
 {
@@ -99,10 +89,6 @@ void run_command(const struct request *request)
 	/* The agent looks at us from outside first; no byte: it did not like what it saw, or has gone. */
 	if (read(request->gate, &byte, 1) != 1)
 		_exit(125);
-	default_signals();
-	if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
-		for (int fd = 3; fd < 1024; fd++)
-			close(fd);
 	execute(request->command);
 	_exit(NOT_FOUND);
 }

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -51,21 +52,40 @@ static void wait_until_joined(const struct request *request)
 		_exit(125);
 }
 
+static void default_signals(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &action, NULL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void inner_half(const struct request *request, volatile pid_t *command)
 {
 	offer_to_oom_killer();
+	load_confinement(request);
 	join_namespaces(request);
 	place_in_session(request);
+	limit_resources(request);
 	drop_privileges(request);
-	/* What the next process must not have is closed before it exists. */
+	take_label(request);
+	/* What the next process must not have is closed before it exists, and what it needs to wait closes by its exec. */
 	wait_until_joined(request);
 	close_all_but(request->status, request->gate);
+	check("descriptors", syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range(CLOSE_RANGE_CLOEXEC)");
 	/* As the user, so that a directory that is closed to it stays closed; and with nothing open that a path could lead through. */
 	char where[4096];
 	if (chdir(request->cwd) < 0 || !getcwd(where, sizeof where) || where[0] != '/')
 		check("cwd", chdir("/") == 0, "chdir(/)");
 	umask(022);
-	/* Fork last: until here the pid namespace was joined for children only, and the container saw nothing of us. */
+	default_signals();
+	drop_the_rest(request);
+	/*
+	 * Fork last: until here the pid namespace was joined for children only, and the container saw nothing of us. Behind the filters
+	 * nothing is called that a shell would not need as well, but capset, setsid and PR_SET_PDEATHSIG.
+	 */
 	long child = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (child == 0)
 		run_command(request);

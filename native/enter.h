@@ -8,7 +8,14 @@
 
 #define MAX_GROUPS 256
 #define MAX_JOINS 16
+#define MAX_FILTERS 2
+#define MAX_RLIMITS 16
 #define NO_FD (-1)
+
+struct limit {
+	unsigned resource;
+	uint64_t soft, hard;
+};
 
 /* Everything the agent says, one field an argument `name=value`. Descriptors are inherited, NO_FD when not given. */
 struct request {
@@ -37,6 +44,12 @@ struct request {
 	uint64_t bounding;
 	uint64_t permitted;
 	uint64_t ambient;
+	int filters[MAX_FILTERS]; /* seccomp programs, struct sock_filter[] */
+	int nfilters;
+	struct limit rlimits[MAX_RLIMITS];
+	int nrlimits;
+	const char *label;     /* of the security module, empty: none */
+	const char *labelfile; /* below /proc: where it is written */
 	const char *cwd;
 	char **command;
 };
@@ -68,6 +81,13 @@ void remove_from_container(const struct request *request);
 void join_cgroups(const struct request *request, pid_t pid);
 void join_namespaces(const struct request *request);
 void drop_privileges(const struct request *request);
+void drop_the_rest(const struct request *request);
+
+/* confine.c */
+void load_confinement(const struct request *request);
+void limit_resources(const struct request *request);
+void take_label(const struct request *request);
+void install_filters(const struct request *request);
 
 /* command.c */
 void run_command(const struct request *request) __attribute__((noreturn));

@@ -64,7 +64,12 @@ static void raise_ambient(uint64_t ambient)
 			      "prctl(PR_CAP_AMBIENT_RAISE, %d)", cap);
 }
 
-/* Irrevocable, and before anything that the container can see: user namespace, bounding set, ids, capabilities, no_new_privs. */
+#define SYS_ADMIN (1ULL << CAP_SYS_ADMIN)
+
+/*
+ * Before anything that the container can see: user namespace, bounding set, ids, capabilities, no_new_privs. CAP_SYS_ADMIN is kept
+ * for the seccomp filters alone, whatever else follows.
+ */
 void drop_privileges(const struct request *request)
 {
 	if (request->userns)
@@ -74,8 +79,17 @@ void drop_privileges(const struct request *request)
 	check("user", prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, "prctl(PR_SET_KEEPCAPS)");
 	check("user", setresgid(request->gid, request->gid, request->gid) == 0, "setresgid(%u)", request->gid);
 	check("user", setresuid(request->uid, request->uid, request->uid) == 0, "setresuid(%u)", request->uid);
-	set_capabilities(request->permitted, request->ambient);
+	/* The user change has made us dumpable as the host's setting says: not before exec. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	set_capabilities(request->permitted | SYS_ADMIN, request->ambient);
 	raise_ambient(request->ambient);
 	if (request->nonewprivs)
 		check("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
+}
+
+/* Irrevocable: from here this process has what the session has, and nothing of it can come back. */
+void drop_the_rest(const struct request *request)
+{
+	install_filters(request);
+	set_capabilities(request->permitted, request->ambient);
 }

@@ -38,6 +38,8 @@ static void let_go(const struct request *request)
 		close(request->devpts);
 	for (int i = 0; i < request->njoins; i++)
 		close(request->joins[i]);
+	for (int i = 0; i < request->nfilters; i++)
+		close(request->filters[i]);
 }
 
 static void kill_session(const struct request *request)

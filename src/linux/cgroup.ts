@@ -68,25 +68,6 @@ export function createCgroup(layout: CgroupLayout, path: string): Cgroup {
   };
 }
 
-/** How many processes and threads there may be in it. False where the hierarchies have no such controller here. */
-export function limitProcesses(layout: CgroupLayout, path: string, count: number): boolean {
-  if (layout.unified !== undefined)
-    writeIfPossible(join(layout.unified, dirname(path), 'cgroup.subtree_control'), '+pids');
-  // All of them: there is one such file at most.
-  return roots(layout).filter((root) => writeIfPossible(join(root, path, 'pids.max'), `${count}`)).length > 0;
-}
-
-/** False when the kernel has no such file or does not offer the controller here. */
-function writeIfPossible(file: string, text: string): boolean {
-  try {
-    writeFileSync(file, text, { flag: 'r+' });
-    return true;
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'EINVAL', 'EBUSY', 'EACCES', 'EOPNOTSUPP')) return false;
-    throw error;
-  }
-}
-
 /** One that an earlier agent made, for killing and removing. */
 export const findCgroup = (layout: CgroupLayout, path: string): Pick<Cgroup, 'path' | 'kill' | 'remove'> =>
   handle(layout, path);
@@ -97,7 +78,8 @@ export function listCgroups(layout: CgroupLayout, path: string): readonly string
   return [...new Set(names.map((name) => basename(name)))];
 }
 
-const roots = (layout: CgroupLayout): readonly string[] => [
+/** Directories of the hierarchies' roots. */
+export const roots = (layout: CgroupLayout): readonly string[] => [
   ...(layout.unified === undefined ? [] : [layout.unified]),
   ...layout.legacy,
 ];

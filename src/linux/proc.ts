@@ -7,6 +7,8 @@ export interface ProcessStatus {
   readonly groups: readonly number[];
   readonly capabilities: Readonly<Record<'inheritable' | 'permitted' | 'effective' | 'bounding' | 'ambient', bigint>>;
   readonly noNewPrivileges: boolean;
+  /** 2: filtered; how many filters, where the kernel says. */
+  readonly seccomp: { readonly mode: number; readonly filters?: number };
 }
 
 /** /proc/PID/status. A missing field is NaN or an empty list, which equals nothing that one would compare it with. */
@@ -17,6 +19,7 @@ export function parseProcessStatus(text: string): ProcessStatus {
   const numbers = (name: string): readonly number[] =>
     (fields.get(name) ?? '').split(/\s+/).filter(Boolean).map(Number);
   const mask = (name: string): bigint => BigInt(`0x${fields.get(name) ?? 'ffffffffffffffff'}`);
+  const filters = fields.get('Seccomp_filters');
   return {
     uids: numbers('Uid'),
     gids: numbers('Gid'),
@@ -29,6 +32,7 @@ export function parseProcessStatus(text: string): ProcessStatus {
       ambient: mask('CapAmb'),
     },
     noNewPrivileges: fields.get('NoNewPrivs') === '1',
+    seccomp: { mode: Number(fields.get('Seccomp')), ...(filters === undefined ? {} : { filters: Number(filters) }) },
   };
 }
 

@@ -14,32 +14,17 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe } from '../../src/base/errors.ts';
+import { allCapabilities, capabilityNames } from '../../src/linux/capabilities.ts';
 import type { Fd, Kernel, Pid } from '../../src/linux/kernel.ts';
 import { closeAll } from '../../src/linux/kernel.ts';
 import { openPidfd, signalPidfd, waitPidfd } from '../../src/linux/pidfd.ts';
 import type { ProcessTarget } from '../../src/node-agent/session/request.ts';
+import { parseRuntimeInfo } from '../../src/node-agent/target/runtime-spec.ts';
 import { cgroupDirectories, testCgroup } from './cgroups.ts';
+import { type ContainerOptions, mappingsOf, ociSpec } from './oci-spec.ts';
 import { runcBinary } from './runc.ts';
 
-export interface ContainerOptions {
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly groups?: readonly number[];
-  /** Default: what containerd gives. */
-  readonly capabilities?: readonly string[];
-  readonly ambient?: readonly string[];
-  readonly noNewPrivileges?: boolean;
-  readonly readonlyRoot?: boolean;
-  readonly userNamespace?: boolean;
-  /** `none`: taken away after the start, root directory and all. */
-  readonly dev?: 'normal' | 'readonly' | 'none';
-  readonly hostPid?: boolean;
-  readonly args?: readonly string[];
-  readonly env?: readonly string[];
-  readonly cwd?: string;
-  /** Prepares the container's root directory. */
-  readonly prepare?: (rootfs: string) => void;
-}
+export { type ContainerOptions, defaultCapabilities, firstMappedId } from './oci-spec.ts';
 
 export interface Container extends AsyncDisposable {
   readonly target: ProcessTarget;
@@ -50,21 +35,16 @@ export interface Container extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-export const defaultCapabilities = [
-  'CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP',
-  'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE',
-].map((name) => `CAP_${name}`); // biome-ignore format: a table
-
-/** Where ids of a user namespace start on the host. */
-export const firstMappedId = 100_000;
-
 export async function startContainer(kernel: Kernel, options: ContainerOptions = {}): Promise<Container> {
   const id = `crashcart-it-${randomBytes(4).toString('hex')}`;
   const bundle = mkdtempSync(join(tmpdir(), 'crashcart-it-'));
   execFileSync('chmod', ['755', bundle]);
   const rootfs = join(bundle, 'rootfs');
+  mkdirSync(rootfs);
+  if (options.frozenRoot) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', rootfs]);
   makeRootfs(rootfs, options);
-  const spec = ociSpec(id, options);
+  const last = Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
+  const spec = ociSpec(id, options, capabilityNames(allCapabilities(last)));
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
   const log = join(bundle, 'log');
   // No pipe: the container would inherit it, and the reader would wait for the container's end.
@@ -77,15 +57,18 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
   const pid = Number(readFileSync(join(bundle, 'pid'), 'utf8')) as Pid;
   const pidfd = openPidfd(kernel, pid);
   if (options.dev === 'none') rmSync(join(rootfs, 'dev'), { recursive: true, force: true });
+  if (options.dev === 'shared') inMounts(pid, '--make-rshared', '/dev');
+  if (options.dev === 'covered') inMounts(pid, '-t', 'tmpfs', 'tmpfs', '/dev');
+  if (options.frozenRoot) execFileSync('mount', ['-o', 'remount,ro', rootfs]);
   const kill = async (): Promise<void> => {
     if (signalPidfd(kernel, pidfd, 'SIGKILL')) await waitPidfd(kernel, pidfd);
   };
   return {
-    target: { pid, pidfd, containerId: id, spec: targetSpec(spec) },
+    target: { pid, pidfd, containerId: id, spec: parseRuntimeInfo(JSON.stringify({ pid, runtimeSpec: spec })).spec },
     rootfs,
     mountTmpfs: (directory) => {
       mkdirSync(`/proc/${pid}/root${directory}`);
-      execFileSync('mount', ['-N', `${pid}`, '-t', 'tmpfs', 'tmpfs', directory], { timeout: 10_000 });
+      inMounts(pid, '-t', 'tmpfs', 'tmpfs', directory);
     },
     mountinfo: () => readFileSync(`/proc/${pid}/mountinfo`, 'utf8'),
     kill,
@@ -94,10 +77,15 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
       closeAll(kernel, pidfd as Fd);
       runc('delete', '--force', id);
       removeCgroups();
+      if (options.frozenRoot) execFileSync('umount', [rootfs]);
       rmSync(bundle, { recursive: true, force: true });
     },
   };
 }
+
+/** mount(8) in the container's mount namespace. */
+const inMounts = (pid: number, ...args: readonly string[]): void =>
+  void execFileSync('mount', ['-N', `${pid}`, ...args], { timeout: 10_000 });
 
 function runDetached(runc: (...args: readonly string[]) => void, bundle: string, id: string): void {
   try {
@@ -124,14 +112,15 @@ function removeCgroups(): void {
   }
 }
 
-function makeRootfs(rootfs: string, { prepare, userNamespace }: ContainerOptions): void {
+function makeRootfs(rootfs: string, options: ContainerOptions): void {
   for (const directory of ['dev', 'proc', 'sys', 'tmp', 'etc', 'home/app'])
     mkdirSync(join(rootfs, directory), { recursive: true });
   execFileSync('cp', [workload(), join(rootfs, 'workload')]);
   execFileSync('chmod', ['1777', join(rootfs, 'tmp')]);
   writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/:/none\napp:x:65532:65532:app:/home/app:/none\n');
-  prepare?.(rootfs);
-  if (userNamespace) execFileSync('chown', ['-R', `${firstMappedId}:${firstMappedId}`, rootfs]);
+  options.prepare?.(rootfs);
+  const [first] = mappingsOf(options);
+  if (first) execFileSync('chown', ['-R', `${first.hostID}:${first.hostID}`, rootfs]);
 }
 
 /** Compiled once for a run of the tests. */
@@ -143,78 +132,3 @@ function workload(): string {
   execFileSync('mv', [`${binary}.${process.pid}`, binary]);
   return binary;
 }
-
-type OciSpec = ReturnType<typeof ociSpec>;
-
-function ociSpec(id: string, options: ContainerOptions) {
-  const { uid = 0, gid = 0, groups = [], capabilities = defaultCapabilities, ambient = [], cwd = '/' } = options;
-  const mapping = [{ containerID: 0, hostID: firstMappedId, size: 65_536 }];
-  const types = [
-    'ipc',
-    'uts',
-    'mount',
-    'network',
-    ...(options.hostPid ? [] : ['pid']),
-    ...(options.userNamespace ? ['user'] : []),
-  ];
-  return {
-    ociVersion: '1.0.2',
-    process: {
-      terminal: false,
-      user: { uid, gid, additionalGids: [...groups] },
-      args: options.args ?? ['/workload'],
-      env: options.env ?? ['PATH=/usr/bin:/bin', 'SECRET=of-the-container'],
-      cwd,
-      capabilities: {
-        bounding: capabilities,
-        effective: capabilities,
-        permitted: capabilities,
-        ambient,
-        inheritable: ambient,
-      },
-      noNewPrivileges: options.noNewPrivileges ?? false,
-    },
-    root: { path: 'rootfs', readonly: options.readonlyRoot ?? false },
-    hostname: 'crashcart-test',
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      ...devMounts(options.dev ?? 'normal'),
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
-    ],
-    linux: {
-      cgroupsPath: `${testCgroup}/kubepods/${id}`,
-      namespaces: types.map((type) => ({ type })),
-      ...(options.userNamespace ? { uidMappings: mapping, gidMappings: mapping } : {}),
-      resources: { devices: [{ allow: false, access: 'rwm' }] },
-    },
-  };
-}
-
-function devMounts(dev: 'normal' | 'readonly' | 'none') {
-  if (dev === 'none') return [];
-  const options = ['nosuid', 'strictatime', 'mode=755', 'size=65536k', ...(dev === 'readonly' ? ['ro'] : [])];
-  return [
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options },
-    {
-      destination: '/dev/pts',
-      type: 'devpts',
-      source: 'devpts',
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'],
-    },
-    {
-      destination: '/dev/shm',
-      type: 'tmpfs',
-      source: 'shm',
-      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
-    },
-  ];
-}
-
-const targetSpec = ({ process, linux }: OciSpec): ProcessTarget['spec'] => ({
-  user: process.user,
-  capabilities: process.capabilities,
-  noNewPrivileges: process.noNewPrivileges,
-  cgroupsPath: linux.cgroupsPath,
-  env: process.env,
-  cwd: process.cwd,
-});

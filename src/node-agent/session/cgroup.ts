@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionLimits } from '../../api/profile-rules.ts';
 import type { Logger } from '../../base/log.ts';
-import { type Cgroup, type CgroupLayout, createCgroup, findCgroup, limitProcesses } from '../../linux/cgroup.ts';
+import { type Cgroup, type CgroupLayout, createCgroup, findCgroup } from '../../linux/cgroup.ts';
+import { limitCgroup } from '../../linux/cgroup-limits.ts';
 import { filterDevices } from '../../linux/device-filter.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { sessionsCgroup } from './cgroup-path.ts';
@@ -21,17 +23,17 @@ interface CgroupDeps {
   readonly log: Logger;
 }
 
-/** The pod's own limit does not count here, and a fork bomb would take the node's pids. Debuggers and their builds need some hundred. */
-const maxProcesses = 1024;
-
-/** The session's own cgroup, with its limit and the device filter on it before anybody is in it. */
-export function openSessionCgroup(request: Pick<ProcessRequest, 'uid' | 'target'>, deps: CgroupDeps): SessionCgroup {
+/** The session's own cgroup, with its limits (the pod's do not count here) and the device filter on it before anybody is in it. */
+export function openSessionCgroup(
+  request: Pick<ProcessRequest, 'uid' | 'target'>,
+  limits: SessionLimits,
+  deps: CgroupDeps,
+): SessionCgroup {
   const path = `${deps.sessionsCgroup ?? sessionsCgroup(request.target.spec.cgroupsPath)}/${request.uid}`;
   const cgroup = createCgroup(deps.cgroups, path);
   try {
-    if (!limitProcesses(deps.cgroups, path, maxProcesses)) {
-      deps.log.warn('the session has no limit of processes: the node offers no pids controller', { cgroup: path });
-    }
+    const missing = limitCgroup(deps.cgroups, path, limits);
+    if (missing.length > 0) deps.log.warn('the node offers no cgroup controller for limits', { cgroup: path, missing });
     if (cgroup.unified !== undefined) filterDevices(deps.kernel, cgroup.unified, deps.deviceFilter);
   } catch (error) {
     cgroup.close();

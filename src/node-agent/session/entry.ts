@@ -24,6 +24,8 @@ export interface EntryArguments {
   readonly descriptors: Readonly<Record<string, number | undefined>>;
   /** Descriptors of the v1 cgroups to join. */
   readonly joins?: readonly number[];
+  /** Descriptors of seccomp programs. */
+  readonly filters?: readonly number[];
   readonly values: Readonly<Record<string, string | number>>;
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -74,7 +76,7 @@ const closing = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()).on('error', () => {}));
 
 /** Typed argv: the places of the descriptors in the child are decided here and nowhere else. */
-function layOut({ verb, descriptors, joins = [], values, command }: EntryArguments): {
+function layOut({ verb, descriptors, joins = [], filters = [], values, command }: EntryArguments): {
   argv: string[];
   inherited: number[];
 } {
@@ -83,12 +85,14 @@ function layOut({ verb, descriptors, joins = [], values, command }: EntryArgumen
   const named = Object.entries(descriptors).flatMap(([name, fd]) =>
     fd === undefined ? [] : [`${name}=${inherit(fd)}`],
   );
-  const joined = joins.map(inherit);
+  const list = (name: string, fds: readonly number[]): string[] =>
+    fds.length > 0 ? [`${name}=${fds.map(inherit).join(',')}`] : [];
   const argv = [
     verb,
     'status=3',
     ...named,
-    ...(joined.length > 0 ? [`joins=${joined.join(',')}`] : []),
+    ...list('joins', joins),
+    ...list('filters', filters),
     ...Object.entries(values).map(([name, value]) => `${name}=${value}`),
     ...(command ? ['--', ...command] : []),
   ];

@@ -5,8 +5,11 @@ import { defaultShell } from '../../api/names.ts';
 import { shippedProfiles } from '../../api/profile-rules.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
+import { sealProgram } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { mapOwners } from '../../linux/mount.ts';
+import { assembleFilter, type SeccompFilter } from '../../linux/seccomp/filter.ts';
+import { labelRequest } from '../../linux/security-module.ts';
 import type { Placement, Placements } from '../mount/placements.ts';
 import type { Toolboxes } from '../toolbox/toolboxes.ts';
 import { openSessionCgroup, type SessionCgroup } from './cgroup.ts';
@@ -48,7 +51,7 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   await using undo = new AsyncDisposableStack();
   using surroundings = examineTarget(deps.kernel, target);
   const { profile, user } = request;
-  const { available, seesNode } = surroundings;
+  const { available, seesNode, securityModule } = surroundings;
   const privileges = decidePrivileges({
     spec: target.spec,
     profile,
@@ -56,13 +59,15 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
     user,
     available,
     seesNode,
+    securityModule,
   });
   const owner = { uid: surroundings.hostUid(privileges.uid), gid: surroundings.hostGid(privileges.gid) };
   using toolbox = openToolbox(request, deps, surroundings);
   const placement = await toolbox.place();
   if (placement) undo.defer(async () => void (await placement.release()));
-  const cgroup = openSessionCgroup(request, deps);
+  const cgroup = openSessionCgroup(request, privileges.limits, deps);
   undo.defer(async () => void (await cgroup.endAndRemove()));
+  using filters = sealFilters(deps.kernel, privileges.seccomp);
   const stdio = openStdio(deps.kernel, request, owner);
   undo.defer(() => stdio.abandon());
   const command = superviseCommand(deps, target, {
@@ -76,6 +81,7 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
       hostcgroup: deps.hostCgroup,
     },
     joins: cgroup.legacy,
+    filters: filters.open,
     values: argumentsOf(request, surroundings, privileges),
     command: request.command?.length ? request.command : defaultShell,
     env: sessionEnvironment(request.env, target.spec.env),
@@ -88,6 +94,20 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   command.letGo();
   undo.move();
   return sessionProcess({ pid, stdio, streams, command, cgroup, placement });
+}
+
+/** As programs in memory, for as long as the entering program is being started. */
+function sealFilters(kernel: Kernel, filters: readonly SeccompFilter[]): { readonly open: readonly Fd[] } & Disposable {
+  const open: Fd[] = [];
+  const close = (): void => closeAll(kernel, ...open);
+  try {
+    const architecture = process.arch === 'arm64' ? 'arm64' : 'x64';
+    for (const filter of filters) open.push(sealProgram(kernel, assembleFilter(filter, architecture), 'seccomp'));
+    return { open, [Symbol.dispose]: close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 interface OpenToolbox extends Disposable {
@@ -119,6 +139,7 @@ function argumentsOf(
   surroundings: Surroundings,
   privileges: Privileges,
 ): EntryArguments['values'] {
+  const label = privileges.label && labelRequest(privileges.label.module, privileges.label.name);
   return {
     namespaces: surroundings.namespaces.toString(16),
     userns: Number(surroundings.userNamespace !== undefined),
@@ -131,6 +152,8 @@ function argumentsOf(
     permitted: privileges.permitted.toString(16),
     ambient: privileges.ambient.toString(16),
     nonewprivs: Number(privileges.noNewPrivileges),
+    rlimits: privileges.rlimits.map(({ resource, soft, hard }) => `${resource}:${soft}:${hard}`).join(','),
+    ...(label ? { labelfile: label.file, label: label.text } : {}),
   };
 }
 

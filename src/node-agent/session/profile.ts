@@ -1,7 +1,11 @@
-import type { ProfileRules } from '../../api/profile-rules.ts';
+import type { ProfileRules, SessionLimits } from '../../api/profile-rules.ts';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { type CapabilityMask, capabilityMask, capabilityNames } from '../../linux/capabilities.ts';
+import { type ResourceLimit, resourceNumber } from '../../linux/rlimits.ts';
+import type { SeccompFilter } from '../../linux/seccomp/filter.ts';
+import type { SecurityModule } from '../../linux/security-module.ts';
 import type { TargetSpec } from './request.ts';
+import { decideSeccomp } from './seccomp.ts';
 
 /** What the session's processes are; ids as the container counts them. */
 export interface Privileges {
@@ -15,6 +19,18 @@ export interface Privileges {
   /** Keep through exec although they are not root. */
   readonly ambient: CapabilityMask;
   readonly noNewPrivileges: boolean;
+  /** All of them must let a call through. */
+  readonly seccomp: readonly SeccompFilter[];
+  readonly rlimits: readonly ResourceLimit[];
+  /** Of the node's security module; none where it has none or the container is not confined by it. */
+  readonly label?: SecurityLabel;
+  /** Of the session's cgroup. */
+  readonly limits: SessionLimits;
+}
+
+export interface SecurityLabel {
+  readonly module: SecurityModule;
+  readonly name: string;
 }
 
 export interface ProfileRequest {
@@ -27,6 +43,8 @@ export interface ProfileRequest {
   readonly available: CapabilityMask;
   /** The container has no pid namespace of its own but sees the node's processes (hostPID). */
   readonly seesNode: boolean;
+  /** Which the node's kernel enforces. */
+  readonly securityModule?: SecurityModule | undefined;
 }
 
 const ptrace = capabilityMask(['SYS_PTRACE']);
@@ -39,7 +57,7 @@ const setUid = capabilityMask(['SETUID']);
 const setGid = capabilityMask(['SETGID']);
 const none: CapabilityMask = 0n;
 
-/** Decides; throws ProfileRefused with the reason. No seccomp filter yet: the session runs without one. */
+/** Decides; throws ProfileRefused with the reason. */
 export function decidePrivileges(request: ProfileRequest): Privileges {
   const { spec, profile, rules, user, available } = request;
   const ids = { uid: user?.uid ?? spec.user.uid, gid: user?.gid ?? spec.user.gid, groups: spec.user.additionalGids };
@@ -55,7 +73,35 @@ export function decidePrivileges(request: ProfileRequest): Privileges {
   // Root gets its bounding set at every exec; others only what is ambient, as the container's own processes do.
   const kept = (own & available & capabilityMask(spec.capabilities.ambient)) | gained;
   const isRoot = ids.uid === 0;
-  return { ...ids, bounding, permitted: isRoot ? bounding : kept, ambient: isRoot ? none : kept, noNewPrivileges };
+  const label = securityLabel(request);
+  const calls = { rule: rules.seccomp, profile, container: spec.seccomp, capabilities: bounding, added };
+  return {
+    ...ids,
+    bounding,
+    permitted: isRoot ? bounding : kept,
+    ambient: isRoot ? none : kept,
+    noNewPrivileges,
+    seccomp: decideSeccomp(calls),
+    rlimits: resourceLimits(spec),
+    ...(label ? { label } : {}),
+    limits: rules.limits,
+  };
+}
+
+/** The container's own: what a mandatory policy says about the workload holds for whoever debugs it. */
+function securityLabel({ spec, rules, securityModule }: ProfileRequest): SecurityLabel | undefined {
+  const named = { apparmor: spec.apparmorProfile, selinux: spec.selinuxLabel };
+  const name = securityModule && named[securityModule];
+  // Nobody but a privileged container is unconfined, and a session that shall be like one is not bound by the workload's profile either.
+  if (securityModule === undefined || !name || name === 'unconfined' || rules.seccomp === 'Floor') return undefined;
+  return { module: securityModule, name };
+}
+
+/** The container's own, and no core dumps, which would carry its memory to wherever the node collects them. */
+function resourceLimits({ rlimits = [] }: TargetSpec): readonly ResourceLimit[] {
+  const core = resourceNumber('CORE') ?? 4;
+  const own = rlimits.filter(({ resource }) => resource !== core);
+  return [...own, { resource: core, soft: 0n, hard: 0n }];
 }
 
 /** Who may trace processes may be each of them: a profile gives that among the pod's own processes only, never among the node's. */

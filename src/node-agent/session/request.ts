@@ -1,6 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ProfileName, Visibility } from '../../api/debug-session.ts';
 import type { ProfileRules } from '../../api/profile-rules.ts';
+import type { ResourceLimit } from '../../linux/rlimits.ts';
+import type { SeccompFilter } from '../../linux/seccomp/filter.ts';
 
 /** What entering needs to know of a container: a part of the Target and RuntimeSpec in ../target. */
 export interface ProcessTarget {
@@ -15,6 +17,10 @@ export interface TargetSpec {
   readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
   readonly capabilities: Readonly<Record<'bounding' | 'ambient', readonly string[]>>;
   readonly noNewPrivileges: boolean;
+  readonly seccomp?: SeccompFilter;
+  readonly rlimits?: readonly ResourceLimit[];
+  readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
   readonly cgroupsPath: string;
   readonly env: readonly string[];
   readonly cwd: string;

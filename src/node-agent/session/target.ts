@@ -5,6 +5,7 @@ import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { namespaceOf, namespacesToJoin } from '../../linux/namespaces.ts';
 import { pidfdHasExited } from '../../linux/pidfd.ts';
 import { type IdRange, parseIdMap, parseProcessStatus, toHostId } from '../../linux/proc.ts';
+import { findSecurityModule, type SecurityModule } from '../../linux/security-module.ts';
 import type { ProcessTarget } from './request.ts';
 
 /** What the kernel says about the container, read while the pidfd proves whose /proc directory that is. */
@@ -20,6 +21,7 @@ export interface Surroundings extends Disposable {
   readonly available: CapabilityMask;
   /** It has the agent's pid namespace, which is the node's. */
   readonly seesNode: boolean;
+  readonly securityModule?: SecurityModule;
 }
 
 export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundings {
@@ -35,7 +37,9 @@ export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundin
     // Read by number, so only true if the process was still the same one afterwards.
     if (pidfdHasExited(kernel, target.pidfd as Fd)) throw containerEnded();
     requireContainer(mount);
+    const securityModule = findSecurityModule();
     return {
+      ...(securityModule ? { securityModule } : {}),
       namespaces: join.flags,
       ...(userNamespace === undefined ? {} : { userNamespace }),
       hostUid: (id) => hostId(maps[0], id, 'user'),

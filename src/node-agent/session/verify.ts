@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
 import { type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
+import { labelOf } from '../../linux/security-module.ts';
 import type { Privileges } from './profile.ts';
 import type { Surroundings } from './target.ts';
 
@@ -22,6 +23,7 @@ export function verifyProcess(pid: number, expected: Expected): void {
   const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
   const differences = [
     ...differencesOfStatus(status, expected),
+    ...differenceOfLabel(pid, expected.privileges),
     ...(['pid', 'net', 'user'] as const)
       .filter((name) => namespaceOf(pid, name) !== namespaceOf(expected.target.pid, name))
       .map((name) => `${name} namespace`),
@@ -36,7 +38,7 @@ export function verifyProcess(pid: number, expected: Expected): void {
 }
 
 function differencesOfStatus(status: ProcessStatus, { privileges, surroundings }: Expected): string[] {
-  const { uid, gid, groups, bounding, permitted, ambient, noNewPrivileges } = privileges;
+  const { uid, gid, groups, bounding, permitted, ambient, noNewPrivileges, seccomp } = privileges;
   const sets = status.capabilities;
   const same: Readonly<Record<string, boolean>> = {
     uid: allAre(status.uids, surroundings.hostUid(uid)),
@@ -46,9 +48,15 @@ function differencesOfStatus(status: ProcessStatus, { privileges, surroundings }
     'permitted capabilities': sets.permitted === permitted && sets.effective === permitted,
     'inherited capabilities': sets.ambient === ambient && sets.inheritable === ambient,
     no_new_privs: status.noNewPrivileges === noNewPrivileges,
+    // At least: the agent itself may be filtered, and its filters are inherited.
+    'seccomp filter': status.seccomp.mode === 2 && (status.seccomp.filters ?? seccomp.length) >= seccomp.length,
   };
   return Object.keys(same).filter((name) => !same[name]);
 }
+
+/** SELinux gives the label with the exec, which is still to come; the kernel refuses that where it cannot. */
+const differenceOfLabel = (pid: number, { label }: Privileges): string[] =>
+  label?.module === 'apparmor' && labelOf(pid) !== label.name ? ['AppArmor profile'] : [];
 
 const allAre = (ids: readonly number[], id: number): boolean => ids.length === 4 && ids.every((each) => each === id);
 

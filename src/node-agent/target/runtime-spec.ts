@@ -1,6 +1,9 @@
 /** What a container is made of, from the JSON that a CRI runtime gives in a verbose ContainerStatus. */
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Fd, Pid } from '../../linux/kernel.ts';
+import { type ResourceLimit, resourceNumber, unlimited } from '../../linux/rlimits.ts';
+import type { SeccompFilter } from '../../linux/seccomp/filter.ts';
+import { parseSeccomp } from './seccomp-spec.ts';
 
 /** A running container, pinned: while `pidfd` is open, `pid` cannot come to mean another process unnoticed. Owned by who asked for it. */
 export interface Target extends Disposable {
@@ -18,6 +21,12 @@ export interface RuntimeSpec {
   readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
   readonly capabilities: CapabilitySets;
   readonly noNewPrivileges: boolean;
+  /** None: unconfined. */
+  readonly seccomp?: SeccompFilter;
+  readonly rlimits: readonly ResourceLimit[];
+  /** As the security module of the node calls it; the runtime may name one where the node has no such module. */
+  readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
   readonly namespaces: readonly Namespace[];
   readonly hasUserNamespace: boolean;
   /** As the runtime wrote it: a path for cgroupfs, `slice:prefix:name` for systemd. Empty when the runtime does not say. */
@@ -83,6 +92,9 @@ function parseSpec(spec: Json): RuntimeSpec {
   const process = object(spec['process']);
   const user = object(process['user']);
   const linux = object(spec['linux']);
+  const seccomp = parseSeccomp(linux['seccomp']);
+  const apparmorProfile = string(process['apparmorProfile']);
+  const selinuxLabel = string(process['selinuxLabel']);
   const namespaces = array(linux['namespaces']).map(parseNamespace);
   return {
     user: {
@@ -92,6 +104,10 @@ function parseSpec(spec: Json): RuntimeSpec {
     },
     capabilities: parseCapabilities(object(process['capabilities'])),
     noNewPrivileges: process['noNewPrivileges'] === true,
+    ...(seccomp ? { seccomp } : {}),
+    rlimits: array(process['rlimits']).flatMap(parseLimit),
+    ...(apparmorProfile ? { apparmorProfile } : {}),
+    ...(selinuxLabel ? { selinuxLabel } : {}),
     namespaces,
     hasUserNamespace: namespaces.some(({ type }) => type === 'user'),
     cgroupsPath: string(linux['cgroupsPath']) ?? '',
@@ -99,6 +115,16 @@ function parseSpec(spec: Json): RuntimeSpec {
     cwd: string(process['cwd']) ?? '/',
   };
 }
+
+function parseLimit(value: unknown): readonly ResourceLimit[] {
+  const { type, soft, hard } = object(value);
+  const resource = resourceNumber(String(type));
+  return resource === undefined ? [] : [{ resource, soft: limit(soft), hard: limit(hard) }];
+}
+
+/** What JSON cannot say exactly is "no limit" (2^64 - 1). */
+const limit = (value: unknown): bigint =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : unlimited;
 
 function parseNamespace(value: unknown): Namespace {
   const path = string(object(value)['path']);
