@@ -11,7 +11,7 @@ import {
 } from '../../../test/support/session-registry.ts';
 import { CrashcartError } from '../../base/errors.ts';
 import { channels } from '../../wire/channel.ts';
-import { retainedSessions, retainMs } from './registry.ts';
+import { retainedRecords, retainedSessions, retainMs } from './registry.ts';
 import { prepareMs } from './session.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -158,18 +158,37 @@ describe('the end', () => {
     expect(registry.list()).toEqual([]);
   });
 
-  test('an ended session is remembered for ten minutes, and the oldest go when there are too many', async () => {
+  test('how a session ended is remembered for ten minutes, its output only as long as there are not too many', async () => {
     const { registry, processes } = setUp();
-    for (let at = 0; at < retainedSessions + 2; at += 1) {
+    const burst = retainedSessions + 2;
+    for (let at = 0; at < burst; at += 1) {
+      registry.put(desired(`s${at}`), {});
+      await settle();
+      processes[at]!.exit({ code: at + 1 });
+      await settle();
+    }
+    // A controller that writes statuses more slowly than the commands end still finds all of them.
+    expect(registry.list()).toHaveLength(burst);
+    expect(observed(registry, 's0')).toMatchObject({ phase: 'Finished', exit: { code: 1 }, cleanedUp: true });
+    await expect(registry.attach('s0', everything)).rejects.toMatchObject({ reason: 'NotFound' });
+    expect(registry.put(desired('s0'), {})).toMatchObject({ phase: 'Finished' });
+    await expect(registry.attach('s2', everything)).resolves.toBeDefined();
+    expect(await registry.remove('s1', 'Deleted')).toMatchObject({ exit: { code: 2 }, cleanedUp: true });
+    expect(observed(registry, 's1')).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(retainMs);
+    expect(registry.list()).toEqual([]);
+  });
+
+  test('the records of ended sessions have a bound too', async () => {
+    const { registry, processes } = setUp();
+    for (let at = 0; at < retainedSessions + retainedRecords + 3; at += 1) {
       registry.put(desired(`s${at}`), {});
       await settle();
       processes[at]!.exit({ code: 0 });
       await settle();
     }
-    expect(registry.list()).toHaveLength(retainedSessions);
-    expect(observed(registry, 's0')).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(retainMs);
-    expect(registry.list()).toEqual([]);
+    expect(registry.list()).toHaveLength(retainedSessions + retainedRecords);
+    expect(() => registry.put(desired('s0'), {})).toThrow(expect.objectContaining({ reason: 'SessionEnded' }));
   });
 
   test('a shutdown ends everything, tells the clients, and takes no more orders', async () => {

@@ -7,8 +7,13 @@ import type { Attachment, AttachRequest, PutContext, Sessions } from './sessions
 
 /** An ended session is remembered so long, for a client that comes late: its ring and its exit. */
 export const retainMs = 10 * 60_000;
-/** And so many of them: with their rings at most 64 × 768 KiB. */
+/** And so many of them: with their rings at most 64 × 768 KiB. Of those before them only how they ended is kept. */
 export const retainedSessions = 64;
+/**
+ * How they ended must be kept until the controller has read it: a burst of short commands ends faster than statuses are written. With
+ * those that run no more than the gateway takes from one agent (limits.sessionsPerAgent × 4).
+ */
+export const retainedRecords = 512;
 /** Uids of forgotten sessions, so that an order that comes late does not start one a second time. */
 const rememberedUids = 4096;
 
@@ -23,6 +28,7 @@ export interface RegistryOptions {
 export class Registry implements Sessions {
   readonly #options: RegistryOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #records = new Map<string, ObservedSession>();
   readonly #forgotten = new Set<string>();
   readonly #expiry = new Map<string, NodeJS.Timeout>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -35,6 +41,8 @@ export class Registry implements Sessions {
   put(desired: DesiredSession, context: PutContext): ObservedSession {
     const known = this.#sessions.get(desired.uid);
     if (known) return known.observe();
+    const record = this.#records.get(desired.uid);
+    if (record) return record;
     this.#refuse(desired);
     const session = this.#create(desired, context);
     this.#sessions.set(desired.uid, session);
@@ -45,6 +53,11 @@ export class Registry implements Sessions {
   }
 
   async remove(uid: string, reason: Reason): Promise<ObservedSession> {
+    const record = this.#records.get(uid);
+    if (record) {
+      this.#forget(uid);
+      return record;
+    }
     const session = this.#find(uid);
     session.end(reason);
     await session.settled;
@@ -55,7 +68,7 @@ export class Registry implements Sessions {
   }
 
   list(): readonly ObservedSession[] {
-    return [...this.#sessions.values()].map((session) => session.observe());
+    return [...this.#records.values(), ...[...this.#sessions.values()].map((session) => session.observe())];
   }
 
   onEvent(listener: (event: SessionEvent) => void): () => void {
@@ -132,10 +145,21 @@ export class Registry implements Sessions {
     // Removed by somebody who waited for the same moment.
     if (this.#sessions.get(uid) !== session || this.#closing) return;
     this.#expireLater(session);
-    for (const oldest of this.#expiry.keys()) {
-      if (this.#expiry.size <= retainedSessions) break;
+    const ended = [...this.#expiry.keys()].filter((each) => this.#sessions.has(each));
+    for (const oldest of ended.slice(0, -retainedSessions)) this.#shelve(oldest);
+    for (const oldest of this.#records.keys()) {
+      if (this.#records.size <= retainedRecords) break;
       this.#forget(oldest);
     }
+  }
+
+  /** Keeps how it ended and lets go of its output. What still has to be cleaned up is not let go of. */
+  #shelve(uid: string): void {
+    const session = this.#sessions.get(uid);
+    if (!session?.cleanedUp) return;
+    // A client may still be reading its end; nobody is told when it has.
+    this.#records.set(uid, { ...session.observe(), attached: 0 });
+    this.#sessions.delete(uid);
   }
 
   #expireLater(session: Session): void {
@@ -154,7 +178,8 @@ export class Registry implements Sessions {
   #forget(uid: string): void {
     clearTimeout(this.#expiry.get(uid));
     this.#expiry.delete(uid);
-    if (!this.#sessions.delete(uid)) return;
+    const known = [this.#sessions.delete(uid), this.#records.delete(uid)];
+    if (!known.includes(true)) return;
     this.#forgotten.add(uid);
     for (const oldest of this.#forgotten) {
       if (this.#forgotten.size <= rememberedUids) break;
