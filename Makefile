@@ -32,6 +32,9 @@ toolbox: deps ## build/toolbox/*.erofs
 bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 	@$(NODE) bench/main.ts
 
+soak: deps root images binaries ## A gigabyte in each direction through client-go's own client, on a real cluster (root)
+	@CRASHCART_STREAM_MB=1024 $(VITEST) run --project e2e test/e2e/remotecommand.test.ts
+
 lint: deps ## Format, lint rules and import directions
 	@node_modules/.bin/biome check --error-on-warnings .
 
@@ -70,4 +73,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox bench lint format types unit integration e2e clean preflight root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox bench soak lint format types unit integration e2e clean preflight root deps binaries

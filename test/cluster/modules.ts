@@ -70,6 +70,8 @@ export const modules: readonly GoModule[] = [
     firstBuild: '5 s',
   },
   { name: 'coredns', version: 'v1.14.0', packages: { '.': 'coredns' }, firstBuild: '70 s' },
+  // A program of our own over client-go, for the tests of the attach API.
+  { name: 'remotecommand', version: 'v0.37.2', packages: { '.': 'remotecommand' }, firstBuild: '20 s' },
   { name: 'helm', version: 'v4.3.1', packages: { 'helm.sh/helm/v4/cmd/helm': 'helm' }, firstBuild: '2 min' },
 ];
 
