@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { type Query, requestUrl } from '../kube/connection.ts';
@@ -16,7 +16,7 @@ export interface ApiRequest {
 
 /** What `https.request` and the `ws` package need to speak to the API server as this user, over one shared connection. */
 export interface Access {
-  readonly agent: Agent;
+  readonly agent: HttpAgent;
   readonly options: RequestOptions;
   readonly headers: Readonly<Record<string, string | string[]>>;
 }
@@ -45,7 +45,7 @@ export class ApiClient {
    */
   access(): Promise<Access> {
     this.#access ??= this.connection.credentials().then(({ tls, headers, agent }) => ({
-      agent: agent instanceof Agent ? agent : new Agent({ keepAlive: true, ...tls, proxyEnv: process.env }),
+      agent: agent ?? new Agent({ keepAlive: true, ...tls, proxyEnv: process.env }),
       options: tls,
       headers: { 'User-Agent': 'kubectl-crashcart', ...headers },
     }));

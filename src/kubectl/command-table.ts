@@ -32,9 +32,15 @@ export const connectionFlags: readonly Flag[] = [
   { name: 'as', value: 'USER', help: 'act as this user (impersonation)' },
   { name: 'as-group', value: 'GROUP', many: true, help: 'act as a member of this group; may be repeated' },
   { name: 'as-uid', value: 'UID', help: 'act with this uid' },
+  { name: 'as-user-extra', value: 'KEY=VALUE', many: true, help: 'act with this extra; may be repeated' },
   { name: 'request-timeout', value: 'DURATION', help: 'longest wait for one answer of the API server (default 30s)' },
   { name: 'server', short: 's', value: 'URL', help: 'address of the API server' },
   { name: 'token', value: 'TOKEN', help: 'bearer token for the API server' },
+  { name: 'client-certificate', value: 'FILE', help: 'certificate to prove who you are' },
+  { name: 'client-key', value: 'FILE', help: 'its key' },
+  { name: 'username', value: 'NAME', help: 'name for basic authentication' },
+  { name: 'password', value: 'PASSWORD', help: 'password for basic authentication' },
+  { name: 'proxy-url', value: 'URL', help: 'proxy to the API server: http, https or socks5' },
   { name: 'certificate-authority', value: 'FILE', help: 'certificates that the API server is checked against' },
   { name: 'tls-server-name', value: 'NAME', help: "name in the API server's certificate" },
   { name: 'insecure-skip-tls-verify', help: "do not check the API server's certificate" },
@@ -140,14 +146,31 @@ const rm: Verb = {
   ],
 };
 
+const doctor: Verb = {
+  name: 'doctor',
+  synopsis: 'doctor [-n NAMESPACE] [-o json|yaml]',
+  summary: 'Look for what keeps Crashcart from working, and say what to do about it.',
+  most: 0,
+  details: [
+    'Checks this program, the cluster, your rights in the namespace, the attach API and its certificates, the controller, the',
+    'admission policy, and on each node agent, kernel and runtime. It changes nothing and needs no right of its own: what you may',
+    'not read is "unknown", which is no fault. The exit code is 1 when there is a fault.',
+  ],
+  flags: [{ name: 'output', short: 'o', value: 'FORMAT', choices: ['json', 'yaml'], help: 'json or yaml' }],
+  examples: [
+    ['Everything', 'kubectl crashcart doctor'],
+    ['What another user would meet', 'kubectl crashcart doctor -n shop --as jane'],
+  ],
+};
+
 const version: Verb = {
   name: 'version',
-  synopsis: 'version [--client] [-o json]',
+  synopsis: 'version [--client] [-o json|yaml]',
   summary: 'Print the version of this program, and what the cluster offers.',
   most: 0,
   flags: [
     { name: 'client', help: 'only of this program; no cluster is asked' },
-    { name: 'output', short: 'o', value: 'FORMAT', choices: ['json'], help: 'json' },
+    { name: 'output', short: 'o', value: 'FORMAT', choices: ['json', 'yaml'], help: 'json or yaml' },
   ],
   examples: [['Without a cluster', 'kubectl crashcart version --client']],
 };
@@ -180,7 +203,10 @@ const help: Verb = {
   examples: [],
 };
 
-export const verbs = { open, attach, ls, rm, version, completion, help } as const satisfies Record<string, Verb>;
+export const verbs = { open, attach, ls, rm, doctor, version, completion, help } as const satisfies Record<
+  string,
+  Verb
+>;
 export type VerbName = keyof typeof verbs;
 
 const isVerb = (word: string | undefined): word is Exclude<VerbName, 'open'> =>

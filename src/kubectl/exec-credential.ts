@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import type { Cluster, ExecProgram } from './kubeconfig-file.ts';
@@ -23,13 +25,20 @@ export async function execCredential(
   cluster: Cluster,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ExecProof> {
-  const interactive = program.interactive && Boolean(process.stdin.isTTY);
+  // What is piped to us is the command's: only a person at a terminal may be asked.
+  const interactive = program.interactiveMode !== 'Never' && isatty(0);
+  if (program.interactiveMode === 'Always' && !interactive)
+    throw refuse('must ask a question, and standard input is not a terminal', program);
   const info = {
     apiVersion: program.apiVersion,
     kind: 'ExecCredential',
     spec: { interactive, ...(program.provideClusterInfo ? { cluster: clusterInfo(cluster) } : {}) },
   };
-  const output = await run(program, { ...env, ...program.env, KUBERNETES_EXEC_INFO: JSON.stringify(info) });
+  const output = await run(
+    program,
+    { ...env, ...program.env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+    interactive,
+  );
   const status = statusOf(output);
   const proof = {
     ...pick('token', status['token']),
@@ -44,17 +53,22 @@ const clusterInfo = (cluster: Cluster): object => ({
   server: cluster.server,
   'tls-server-name': cluster.tlsServerName,
   'insecure-skip-tls-verify': cluster.insecure,
-  'certificate-authority-data': cluster.caData,
+  'certificate-authority-data': cluster.caData ?? (cluster.caFile ? readFileSync(cluster.caFile, 'base64') : undefined),
   'proxy-url': cluster.proxyUrl,
+  config: cluster.execConfig,
 });
 
 /** Standard error is ours, and standard input too where the program may ask a question. */
-function run(program: ExecProgram, env: Readonly<Record<string, string | undefined>>): Promise<string> {
+function run(
+  program: ExecProgram,
+  env: Readonly<Record<string, string | undefined>>,
+  interactive: boolean,
+): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const child = spawn(program.command, [...program.args], {
     env,
     timeout: timeoutMs,
-    stdio: [program.interactive ? 'inherit' : 'ignore', 'pipe', 'inherit'],
+    stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit'],
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -2,7 +2,8 @@ import { parseDuration } from '../base/duration.ts';
 import { ApiClient } from './api-client.ts';
 import { type CommandLine, usage } from './command-line.ts';
 import type { Host } from './host.ts';
-import { connect, selectionOf } from './kubeconfig.ts';
+import { connect } from './kubeconfig.ts';
+import { selectionOf } from './selection.ts';
 
 /** One run of the program, as a verb gets it. */
 export interface Invocation {

@@ -18,6 +18,8 @@ export interface Cluster {
   readonly insecure?: boolean;
   readonly tlsServerName?: string;
   readonly proxyUrl?: string;
+  /** The extension client.authentication.k8s.io/exec: what a credential program gets of its cluster, unread. */
+  readonly execConfig?: unknown;
 }
 
 export interface ExecProgram {
@@ -27,7 +29,7 @@ export interface ExecProgram {
   readonly env: Readonly<Record<string, string>>;
   readonly installHint?: string;
   readonly provideClusterInfo: boolean;
-  readonly interactive: boolean;
+  readonly interactiveMode: 'Never' | 'IfAvailable' | 'Always';
 }
 
 export interface User {
@@ -42,6 +44,7 @@ export interface User {
   readonly as?: string;
   readonly asUid?: string;
   readonly asGroups?: readonly string[];
+  readonly asExtra?: Readonly<Record<string, readonly string[]>>;
   readonly exec?: ExecProgram;
   readonly hasAuthProvider?: boolean;
 }
@@ -83,7 +86,13 @@ function readCluster(it: Loose, directory: string): Cluster {
     insecure: it['insecure-skip-tls-verify'] === true ? true : undefined,
     tlsServerName: text(it, 'tls-server-name'),
     proxyUrl: text(it, 'proxy-url'),
+    execConfig: execConfigOf(it['extensions']),
   });
+}
+
+function execConfigOf(extensions: unknown): unknown {
+  const all = (Array.isArray(extensions) ? extensions : []).map(loose);
+  return all.find((each) => text(each, 'name') === 'client.authentication.k8s.io/exec')?.['extension'];
 }
 
 function readUser(it: Loose, directory: string): User {
@@ -100,10 +109,14 @@ function readUser(it: Loose, directory: string): User {
     as: text(it, 'as'),
     asUid: text(it, 'as-uid'),
     asGroups: groups.length > 0 ? groups : undefined,
+    asExtra: it['as-user-extra'] ? extraOf(loose(it['as-user-extra'])) : undefined,
     exec: it['exec'] ? readExec(loose(it['exec']), directory) : undefined,
     hasAuthProvider: it['auth-provider'] ? true : undefined,
   });
 }
+
+const extraOf = (it: Loose): Record<string, readonly string[]> =>
+  Object.fromEntries(Object.entries(it).map(([key, values]) => [key, texts(values)]));
 
 function readExec(it: Loose, directory: string): ExecProgram {
   const command = text(it, 'command') ?? '';
@@ -117,7 +130,8 @@ function readExec(it: Loose, directory: string): ExecProgram {
     env: Object.fromEntries(env.map((each) => [text(each, 'name') ?? '', text(each, 'value') ?? ''])),
     ...(installHint ? { installHint } : {}),
     provideClusterInfo: it['provideClusterInfo'] === true,
-    interactive: it['interactiveMode'] !== 'Never',
+    interactiveMode:
+      it['interactiveMode'] === 'Never' || it['interactiveMode'] === 'Always' ? it['interactiveMode'] : 'IfAvailable',
   };
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -79,6 +79,28 @@ test('a credential program is run with what it wants to know', async () => {
   expect(headers).toEqual({ Authorization: 'Bearer hello-1' });
 });
 
+test('a credential program gets the file of the authority as data, and what the cluster has for it', async () => {
+  write('ca.crt', 'CA');
+  const user = `
+    exec:
+      command: /bin/sh
+      args: ['-c', 'echo "$KUBERNETES_EXEC_INFO" > seen; echo ''{"status":{"token":"t"}}''']
+      provideClusterInfo: true`.replace('seen', join(directory, 'seen'));
+  const cluster = `, certificate-authority: ca.crt, extensions: [{name: client.authentication.k8s.io/exec, extension: {audience: a}}]`;
+  const kubeconfig = write('config', config('one', user, cluster));
+  await connect({ env: { PATH: process.env['PATH'] }, kubeconfig }).credentials();
+  const { spec } = JSON.parse(readFileSync(join(directory, 'seen'), 'utf8')) as { spec: { cluster: object } };
+  expect(spec.cluster).toMatchObject({
+    'certificate-authority-data': Buffer.from('CA').toString('base64'),
+    config: { audience: 'a' },
+  });
+});
+
+test('a credential program that must ask a person is not started where there is none', async () => {
+  const kubeconfig = write('config', config('one', '{exec: {command: /bin/true, interactiveMode: Always}}'));
+  await expect(connect({ env: {}, kubeconfig }).credentials()).rejects.toThrow(/standard input is not a terminal/);
+});
+
 test('a credential program that fails is named', async () => {
   const kubeconfig = write('config', config('one', '{exec: {command: /bin/false, installHint: get it somewhere}}'));
   await expect(connect({ env: {}, kubeconfig }).credentials()).rejects.toThrow(
@@ -94,6 +116,25 @@ test('impersonation of the flags goes before that of the file', async () => {
   });
   const { headers } = await connect({ env: {}, kubeconfig, as: 'jane', asGroups: ['x', 'y'] }).credentials();
   expect(headers).toMatchObject({ 'Impersonate-User': 'jane', 'Impersonate-Group': ['x', 'y'] });
+});
+
+test('extras of an impersonated user, with keys that no header name could hold', async () => {
+  const kubeconfig = write('config', config('one', '{token: t, as: jane, as-user-extra: {reason: [a, b]}}'));
+  expect((await connect({ env: {}, kubeconfig }).credentials()).headers).toMatchObject({
+    'Impersonate-Extra-reason': ['a', 'b'],
+  });
+  const { headers } = await connect({ env: {}, kubeconfig, asExtras: ['example.org/team=x', 'k=a=b'] }).credentials();
+  expect(headers).toMatchObject({ 'Impersonate-Extra-example.org%2Fteam': ['x'], 'Impersonate-Extra-k': ['a=b'] });
+  expect(headers).not.toHaveProperty('Impersonate-Extra-reason');
+});
+
+test('a typed client certificate replaces the token of the file', async () => {
+  write('tls.crt', 'CERT');
+  write('tls.key', 'KEY');
+  const kubeconfig = write('config', config('one', '{token: t}'));
+  const typed = { clientCertificate: join(directory, 'tls.crt'), clientKey: join(directory, 'tls.key') };
+  const { tls, headers } = await connect({ env: {}, kubeconfig, ...typed }).credentials();
+  expect([String(tls.cert), String(tls.key), headers]).toEqual(['CERT', 'KEY', {}]);
 });
 
 test.each([

@@ -3,6 +3,7 @@ import { plural } from '../api/names.ts';
 import { printable } from '../base/text.ts';
 import { type Host, note } from './host.ts';
 import { apiOf, type Invocation } from './invocation.ts';
+import { printObject } from './output.ts';
 import { sessionTable } from './session-table.ts';
 import { listSessions } from './sessions-api.ts';
 
@@ -25,17 +26,11 @@ export async function ls(invocation: Invocation): Promise<number> {
 }
 
 async function print(sessions: readonly DebugSession[], format: string | undefined, namespaces: boolean, host: Host) {
-  const list = { apiVersion: 'v1', kind: 'List', items: sessions };
   switch (format) {
     case 'json':
-      // JSON escapes C0 itself; the rest is escaped for terminals, as JSON allows it.
-      host.stdout.write(`${printable(JSON.stringify(list, null, 4))}\n`);
+    case 'yaml':
+      await printObject(host, format, { apiVersion: 'v1', kind: 'List', items: sessions });
       return;
-    case 'yaml': {
-      const { dump } = await import('js-yaml');
-      host.stdout.write(printable(dump(list, { noRefs: true, lineWidth: -1 })));
-      return;
-    }
     case 'name':
       for (const { metadata } of sessions) host.stdout.write(`${plural}.crashcart.dev/${printable(metadata.name)}\n`);
       return;

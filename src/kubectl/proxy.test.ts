@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiDouble } from '../../test/support/api-double.ts';
 import { runPlugin } from '../../test/support/plugin-process.ts';
@@ -60,10 +60,37 @@ test('HTTPS_PROXY carries a session, and NO_PROXY keeps it away', async () => {
   vi.unstubAllEnvs();
 });
 
-test('a SOCKS proxy is refused with the reason', async () => {
-  const text = readFileSync(api.kubeconfig, 'utf8').replace('{server:', '{proxy-url: "socks5://127.0.0.1:1", server:');
-  writeFileSync(api.kubeconfig, text);
-  expect((await runPlugin(api, ['ls'])).stderr).toMatch(
-    /^error: the kubeconfig's proxy-url "socks5:.*" is not http or https/,
+test('a SOCKS proxy carries a session, and gets the name to resolve', async () => {
+  const asked: string[] = [];
+  const socks = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      socket.write(Buffer.from([5, 0]));
+      socket.once('data', (request) => {
+        asked.push(request[3] === 3 ? request.subarray(5, 5 + (request[4] ?? 0)).toString() : `type ${request[3]}`);
+        const upstream = connect(request.readUInt16BE(request.length - 2), '127.0.0.1', () => {
+          socket.write(Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 0]));
+          socket.pipe(upstream).pipe(socket);
+        });
+        upstream.on('error', () => undefined);
+      });
+    });
+  });
+  await new Promise<void>((resolve) => socks.listen(0, '127.0.0.1', resolve));
+  try {
+    const { port } = socks.address() as AddressInfo;
+    const flags = ['--proxy-url', `socks5://127.0.0.1:${port}`, '--tls-server-name', 'localhost'];
+    const server = api.server.replace('127.0.0.1', 'only-there.invalid');
+    const { code, stdout, stderr } = await runPlugin(api, [...flags, '-s', server, 'web-0', '--', 'true']);
+    expect([code, stdout.toString(), stderr]).toEqual([0, 'through', '']);
+    expect(new Set(asked)).toEqual(new Set(['only-there.invalid']));
+  } finally {
+    socks.close();
+  }
+});
+
+test('another kind of proxy is refused with the reason', async () => {
+  expect((await runPlugin(api, ['ls', '--proxy-url', 'ftp://127.0.0.1:1'])).stderr).toMatch(
+    /^error: the proxy-url "ftp:.*" is not http, https or socks5/,
   );
 });

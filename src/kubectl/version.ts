@@ -4,6 +4,7 @@ import { apiVersion, subresourceApiVersion } from '../api/names.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, installHint } from './api-refusal.ts';
 import { apiOf, type Invocation } from './invocation.ts';
+import { printObject } from './output.ts';
 
 interface Server {
   readonly kubernetes: string;
@@ -15,7 +16,8 @@ export async function version(invocation: Invocation): Promise<number> {
   const { line, host } = invocation;
   const client = { version: manifest.version, platform: `${platform}/${arch}`, node: process.versions.node };
   const server = line.switch('client') ? undefined : await serverOf(invocation);
-  if (line.text('output') === 'json') host.stdout.write(`${JSON.stringify({ client, server }, null, 2)}\n`);
+  const format = line.text('output');
+  if (format) await printObject(host, format, { client, server });
   else
     host.stdout.write(
       [`Client: ${client.version} (${client.platform}, Node ${client.node})`, ...lines(server), ''].join('\n'),

@@ -1,0 +1,107 @@
+import { apiServiceName, apiVersion, defaultNamespace, subresourceApiVersion } from '../../api/names.ts';
+import { CrashcartError } from '../../base/errors.ts';
+import type { ApiClient } from '../api-client.ts';
+import { ApiRefusal } from '../api-refusal.ts';
+import type { ApiService, DaemonSet, Deployment, List, Node, Pod, Policy, RightReview, WhoAmI } from './objects.ts';
+
+/** An answer, or why there is none. */
+export type Fact<T> =
+  | { readonly known: true; readonly value: T }
+  /** 403: who asks may not read it, which is no fault of the cluster. */
+  | { readonly known: false; readonly why: 'forbidden' | 'absent' | 'failed'; readonly message: string };
+
+export interface Right {
+  readonly verb: string;
+  readonly group: string;
+  /** With its subresource, as in a Role. */
+  readonly resource: string;
+  readonly name?: string;
+}
+
+/** What a shell of one's own takes, in the order in which it is asked for. */
+export const rightsForAShell: readonly Right[] = [
+  { verb: 'create', group: 'crashcart.dev', resource: 'debugsessions' },
+  { verb: 'get', group: 'subresources.crashcart.dev', resource: 'debugsessions/attach' },
+  { verb: 'create', group: 'subresources.crashcart.dev', resource: 'debugsessions/attach' },
+  { verb: 'use', group: 'crashcart.dev', resource: 'debugprofiles', name: 'general' },
+  { verb: 'create', group: '', resource: 'pods/exec' },
+];
+
+export interface Facts {
+  readonly namespace: string;
+  readonly installation: string;
+  readonly whoami: Fact<WhoAmI>;
+  readonly sessionsApi: Fact<unknown>;
+  readonly rights: ReadonlyArray<{ readonly right: Right; readonly allowed: Fact<RightReview> }>;
+  readonly apiService: Fact<ApiService>;
+  readonly attachApi: Fact<unknown>;
+  readonly controller: Fact<Deployment>;
+  readonly agents: Fact<DaemonSet>;
+  readonly agentPods: Fact<List<Pod>>;
+  readonly nodes: Fact<List<Node>>;
+  readonly policy: Fact<Policy>;
+}
+
+/** Everything is asked at once, and nothing that fails keeps the rest. The API server must have answered before. */
+export async function gather(api: ApiClient): Promise<Facts> {
+  const { namespace } = api.connection;
+  const apiService = ask<ApiService>(api, `/apis/apiregistration.k8s.io/v1/apiservices/${apiServiceName}`);
+  const service = await apiService;
+  // Who may not read the APIService looks where the chart's own words put it.
+  const installation = (service.known ? service.value.spec?.service?.namespace : undefined) ?? defaultNamespace;
+  const inside = `namespaces/${encodeURIComponent(installation)}`;
+  const [whoami, sessionsApi, rights, attachApi, controller, agents, agentPods, nodes, policy] = await Promise.all([
+    ask<WhoAmI>(api, '/apis/authentication.k8s.io/v1/selfsubjectreviews', selfSubjectReview),
+    ask<unknown>(api, `/apis/${apiVersion}`),
+    Promise.all(rightsForAShell.map(async (right) => ({ right, allowed: await mayI(api, namespace, right) }))),
+    ask<unknown>(api, `/apis/${subresourceApiVersion}`),
+    ask<Deployment>(api, `/apis/apps/v1/${inside}/deployments/crashcart-controller`),
+    ask<DaemonSet>(api, `/apis/apps/v1/${inside}/daemonsets/crashcart-agent`),
+    ask<List<Pod>>(api, `/api/v1/${inside}/pods?labelSelector=app.kubernetes.io/component=agent&limit=5000`),
+    ask<List<Node>>(api, '/api/v1/nodes?limit=5000'),
+    ask<Policy>(
+      api,
+      '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/debugsessions.crashcart.dev',
+    ),
+  ]);
+  return {
+    namespace,
+    installation,
+    whoami,
+    sessionsApi,
+    rights,
+    apiService: service,
+    attachApi,
+    controller,
+    agents,
+    agentPods,
+    nodes,
+    policy,
+  };
+}
+
+const selfSubjectReview = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
+
+function mayI(api: ApiClient, namespace: string, { verb, group, resource, name }: Right): Promise<Fact<RightReview>> {
+  const [plain, subresource] = resource.split('/');
+  const attributes = { namespace, verb, group, resource: plain, ...(subresource ? { subresource } : {}) };
+  return ask<RightReview>(api, '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes: { ...attributes, ...(name ? { name } : {}) } },
+  });
+}
+
+/** With a body it is a POST. */
+async function ask<T>(api: ApiClient, path: string, body?: object): Promise<Fact<T>> {
+  const [pathname = path, search = ''] = path.split('?', 2);
+  const query = Object.fromEntries(new URLSearchParams(search));
+  try {
+    const value = await api.send({ path: pathname, query, ...(body ? { method: 'POST' as const, body } : {}) });
+    return { known: true, value: value as T };
+  } catch (caught) {
+    const code = caught instanceof ApiRefusal ? caught.code : 0;
+    const why = code === 403 || code === 401 ? 'forbidden' : code === 404 ? 'absent' : 'failed';
+    return { known: false, why, message: CrashcartError.from(caught).message };
+  }
+}
