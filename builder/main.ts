@@ -11,6 +11,7 @@ const verbs = {
   bundles: ['bundles'],
   images: ['native', 'node', 'toolbox', 'bundles', 'images'],
   plugin: ['node', 'bundles', 'plugin'],
+  'node-cli': ['native', 'node', 'bundles', 'node-cli'],
   all: stepNames,
 } as const satisfies Record<string, readonly StepName[]>;
 
@@ -21,6 +22,7 @@ const usage = `usage: node builder/main.ts VERB
   bundles   build/bundles: one file per program
   images    build/images: what a cluster needs, as tars for ctr, docker or podman
   plugin    build/bin/kubectl-crashcart
+  node-cli  build/bin/crashcart
   lock      take the packages' current versions from the Debian mirror into builder/lock.*.json
 
 What has not changed is not built again. Packages come from DEBIAN_MIRROR, or from the mirror that apt uses, and stay in

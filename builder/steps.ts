@@ -11,10 +11,15 @@ import type { Step } from './step.ts';
 import { writeErofs } from './toolbox/erofs.ts';
 import { toolboxTree } from './toolbox/tree.ts';
 
-export const stepNames = ['native', 'node', 'toolbox', 'bundles', 'images', 'plugin'] as const;
+export const stepNames = ['native', 'node', 'toolbox', 'bundles', 'images', 'plugin', 'node-cli'] as const;
 export type StepName = (typeof stepNames)[number];
 
 const nativePrograms = ['build/native/crashcart-enter', 'build/native/crashcart-install'];
+/** What the node's executable has inside, under the names that src/node-cli asks for. */
+const carriedFiles = {
+  'koffi.node': `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
+  'crashcart-enter': 'build/native/crashcart-enter',
+};
 const bundleFiles = [...Object.values(programs).map(({ out }) => out), licencesFile];
 const toolboxImage = 'build/toolbox/default.erofs';
 
@@ -76,6 +81,13 @@ export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv): Record<Step
       also: [node],
       to: ['build/bin/kubectl-crashcart'],
       make: () => buildExecutable(programs.plugin.out, 'build/bin/kubectl-crashcart'),
+    },
+    'node-cli': {
+      name: 'node-cli',
+      from: ['builder/bundle', programs.nodeCli.out, ...nativePrograms],
+      also: [node, versionOf('koffi')],
+      to: ['build/bin/crashcart'],
+      make: () => buildExecutable(programs.nodeCli.out, 'build/bin/crashcart', carriedFiles),
     },
   };
 }

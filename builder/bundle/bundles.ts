@@ -1,6 +1,6 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { inProject } from '../paths.ts';
 import { licencesOfBundles } from './licences.ts';
 
@@ -24,6 +24,30 @@ const commonJsInModule = [
 
 const module: BuildOptions = { format: 'esm', banner: { js: commonJsInModule } };
 
+/** A single executable starts one CommonJS script, and has no import.meta of its own. */
+const script: BuildOptions = {
+  format: 'cjs',
+  banner: { js: "const crashcartUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'crashcartUrl', 'import.meta.dirname': '__dirname' },
+  minify: true,
+  keepNames: true,
+};
+
+/** In the node's executable koffi's native part is an asset: what koffi takes for its platform package gets it out. */
+const carriedKoffi: Plugin = {
+  name: 'carried-koffi',
+  setup: ({ onResolve, onLoad }) => {
+    const filter = /^@koromix\/koffi-/;
+    const namespace = 'carried-koffi';
+    const ours = `@koromix/koffi-linux-${process.arch}`;
+    onResolve({ filter }, ({ path }) => (path === ours ? { path, namespace } : { path, external: true }));
+    onLoad({ filter, namespace }, () => ({
+      contents: `module.exports = require(${JSON.stringify(inProject('src/node-cli/koffi-addon.ts'))}).addon;`,
+      resolveDir: inProject(''),
+    }));
+  },
+};
+
 export const programs = {
   controller: { entry: 'src/controller/main.ts', out: 'build/bundles/controller.mjs', options: module },
   // koffi finds its native part beside itself: it stays a package of its own.
@@ -32,17 +56,17 @@ export const programs = {
     out: 'build/bundles/agent.mjs',
     options: { ...module, external: ['koffi'] },
   },
-  // A single executable starts one CommonJS script, and has no import.meta of its own.
-  plugin: {
-    entry: 'src/kubectl/main.ts',
-    out: 'build/bundles/kubectl-crashcart.cjs',
-    options: {
-      format: 'cjs',
-      banner: { js: "const crashcartUrl = require('node:url').pathToFileURL(__filename).href;" },
-      define: { 'import.meta.url': 'crashcartUrl' },
-      minify: true,
-      keepNames: true,
-    },
+  plugin: { entry: 'src/kubectl/main.ts', out: 'build/bundles/kubectl-crashcart.cjs', options: script },
+  nodeCli: {
+    entry: 'src/node-cli/main.ts',
+    out: 'build/bundles/crashcart.cjs',
+    options: { ...script, plugins: [carriedKoffi] },
+  },
+  // As in the agent's, koffi stays a package of its own.
+  nodeCliPackage: {
+    entry: 'src/node-cli/main.ts',
+    out: 'build/bundles/crashcart-npm.cjs',
+    options: { ...script, external: ['koffi'] },
   },
 } as const satisfies Record<string, Program>;
 

@@ -12,7 +12,11 @@ const sentinelFuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
  * Makes a program that needs nothing on the PATH: the stripped Node with the script inside, compiled ahead (the code
  * cache saves the most of what remains of its start). Replaced atomically.
  */
-export async function buildExecutable(script: string, out: string): Promise<void> {
+export async function buildExecutable(
+  script: string,
+  out: string,
+  assets: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const target = inProject(out);
   await mkdir(dirname(target), { recursive: true });
   const scratch = await mkdtemp(`${target}.`);
@@ -20,7 +24,15 @@ export async function buildExecutable(script: string, out: string): Promise<void
     const node = join(scratch, 'node');
     const blob = join(scratch, 'blob');
     // The path goes into the blob as it is written here: without the directory it is the same on every machine.
-    const config = { main: basename(script), output: blob, disableExperimentalSEAWarning: true, useCodeCache: true };
+    // Files are carried under a name of their own, given here by their paths below the project.
+    const carried = Object.entries(assets).map(([name, path]) => [name, inProject(path)]);
+    const config = {
+      main: basename(script),
+      output: blob,
+      disableExperimentalSEAWarning: true,
+      useCodeCache: true,
+      ...(carried.length > 0 ? { assets: Object.fromEntries(carried) } : {}),
+    };
     await writeFile(join(scratch, 'sea.json'), JSON.stringify(config));
     await copyFile(inProject(strippedNode), node);
     // The code cache is only good for the very Node that made it. It has hashes in it, whose seed would be drawn by chance.

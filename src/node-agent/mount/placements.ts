@@ -126,7 +126,7 @@ async function place(deps: PlacementDeps, target: PlacementTarget, toolbox: stri
 }
 
 /** On a shared mount ours would appear on the node and in every peer: nobody asked for that. */
-export function requirePrivatePropagation(pid: number): void {
+function requirePrivatePropagation(pid: number): void {
   const dev = mountOf(parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8')), '/dev');
   if (dev === undefined || !isShared(dev)) return;
   throw new CrashcartError(
