@@ -4,7 +4,7 @@ export const visibilities = ['Session', 'Container'] as const;
 export type Visibility = (typeof visibilities)[number];
 
 export const profiles = ['general', 'baseline', 'restricted', 'netadmin', 'sysadmin'] as const;
-/** What the session may do; the names and their meaning are those of `kubectl debug`. */
+/** The profiles that come with Crashcart; the names and their meaning are those of `kubectl debug`. Any DebugProfile's name will do. */
 export type ProfileName = (typeof profiles)[number];
 
 export const phases = ['Pending', 'Preparing', 'Running', 'Finished', 'Failed'] as const;
@@ -37,11 +37,23 @@ export interface PodTarget {
   readonly container?: string;
 }
 
+/** Who has created the session, as the API server knows them: an admission policy lets nothing else pass. */
+export interface Requester {
+  readonly username: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+}
+
 export interface DebugSessionSpec {
   readonly target: { readonly pod: PodTarget };
   /** Name of a toolbox that the agents carry. Default `default`. */
   readonly toolbox: string;
-  readonly profile: ProfileName;
+  /** Name of a DebugProfile. */
+  readonly profile: string;
+  /** Why the session is opened, for whoever reads the record. */
+  readonly reason?: string;
+  /** Absent only in objects from before the field existed, or where the admission policies were missing. */
+  readonly requestedBy?: Requester;
   /** argv, looked up on the toolbox's PATH; left out: an interactive bash. */
   readonly command?: readonly string[];
   readonly tty: boolean;
@@ -92,6 +104,11 @@ export interface DebugSessionStatus {
   readonly exit?: Exit;
   /** The command line that opens it: `kubectl crashcart attach NAME -n NAMESPACE`. */
   readonly attach?: string;
+  /** Generation of the DebugProfile whose rules the session got. */
+  readonly profileGeneration?: number;
+  /** What counts in the end, where the profile allows less than the spec asks for. */
+  readonly maxDuration?: string;
+  readonly idleTimeout?: string;
 }
 
 export interface DebugSession {

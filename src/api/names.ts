@@ -5,12 +5,17 @@ export const apiVersion = `${group}/${version}`;
 export const kind = 'DebugSession';
 export const plural = 'debugsessions';
 export const shortName = 'dbg';
+export const profileKind = 'DebugProfile';
+export const profilePlural = 'debugprofiles';
 
 /** Served by the gateway through the aggregation layer; another group than the CRD's, because APIServices are per group. */
 export const subresourceGroup = 'subresources.crashcart.dev';
 export const subresourceApiVersion = `${subresourceGroup}/${version}`;
 /** The name `attach` is on kube-apiserver's list of long-running requests: no 60 s timeout cuts it (decision D3). */
 export const attachSubresource = 'attach';
+/** Rights, not resources: nothing is served at these names. To type into another person's session; to read along in it. */
+export const attachOthersSubresource = 'attachothers';
+export const observeSubresource = 'observe';
 
 export const finalizer = 'crashcart.dev/session';
 export const fieldManager = 'crashcart-controller';
@@ -40,6 +45,9 @@ export const defaultShell = [
   `${toolboxMount}/.crashcartrc`,
   '-i',
 ] as const;
+
+/** Stands in the refusal of a session that does not say who asks for it: the plugin then says it. */
+export const requesterMissing = 'spec.requestedBy is missing';
 
 export const attachPath = (namespace: string, name: string): string =>
   `/apis/${subresourceApiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}/${attachSubresource}`;

@@ -8,22 +8,25 @@ import {
   type Exit,
   type ObjectMeta,
   phases,
-  profiles,
+  type Requester,
   visibilities,
 } from './debug-session.ts';
+import {
+  boolean,
+  type Fields,
+  fields,
+  list,
+  number,
+  oneOf,
+  optionalText,
+  required,
+  some,
+  text,
+  textList,
+  textMap,
+} from './read.ts';
 
-/** `path` is where in the object it is wrong: `spec.target.pod.name`. */
-export class ParseError extends Error {
-  override readonly name = 'ParseError';
-  readonly path: string;
-
-  constructor(path: string, expected: string) {
-    super(`${path}: expected ${expected}`);
-    this.path = path;
-  }
-}
-
-type Fields = Readonly<Record<string, unknown>>;
+export { ParseError } from './read.ts';
 
 /** A DebugSession; throws ParseError. What the schema defaults is filled in here too, so that an object stored before a default existed can be read. */
 export function parseDebugSession(value: unknown): DebugSession {
@@ -67,7 +70,9 @@ function parseSpec(value: unknown): DebugSessionSpec {
       },
     },
     toolbox: optionalText(spec, 'toolbox', 'spec') ?? 'default',
-    profile: oneOf(profiles, spec, 'profile', 'spec') ?? 'general',
+    profile: optionalText(spec, 'profile', 'spec') || 'general',
+    ...some('reason', optionalText(spec, 'reason', 'spec') || undefined),
+    ...some('requestedBy', spec['requestedBy'] === undefined ? undefined : parseRequester(spec['requestedBy'])),
     ...some('command', commandOf(spec)),
     tty: boolean(spec, 'tty', 'spec') ?? true,
     stdin: boolean(spec, 'stdin', 'spec') ?? false,
@@ -79,6 +84,16 @@ function parseSpec(value: unknown): DebugSessionSpec {
     maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '1h',
     idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '15m',
     ttlAfterFinished: optionalText(spec, 'ttlAfterFinished', 'spec') ?? '1h',
+  };
+}
+
+function parseRequester(value: unknown): Requester {
+  const at = 'spec.requestedBy';
+  const requester = fields(value, at);
+  return {
+    username: text(requester, 'username', at),
+    ...some('uid', optionalText(requester, 'uid', at) || undefined),
+    groups: textList(requester, 'groups', at) ?? [],
   };
 }
 
@@ -106,6 +121,9 @@ function parseStatus(value: unknown): DebugSessionStatus {
     ...some('finishedAt', optionalText(status, 'finishedAt', at)),
     ...some('exit', status['exit'] === undefined ? undefined : parseExit(status['exit'])),
     ...some('attach', optionalText(status, 'attach', at)),
+    ...some('profileGeneration', number(status, 'profileGeneration', at)),
+    ...some('maxDuration', optionalText(status, 'maxDuration', at)),
+    ...some('idleTimeout', optionalText(status, 'idleTimeout', at)),
   };
 }
 
@@ -130,69 +148,4 @@ function parseExit(value: unknown): Exit {
     reason: text(exit, 'reason', at),
     at: text(exit, 'at', at),
   };
-}
-
-function fields(value: unknown, at: string): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw new ParseError(at, 'an object');
-}
-
-function optionalText(from: Fields, key: string, at: string): string | undefined {
-  const value = from[key];
-  if (value === undefined || typeof value === 'string') return value;
-  throw new ParseError(`${at}.${key}`, 'a string');
-}
-
-function text(from: Fields, key: string, at: string): string {
-  return required(optionalText(from, key, at) || undefined, `${at}.${key}`);
-}
-
-function number(from: Fields, key: string, at: string): number | undefined {
-  const value = from[key];
-  if (value === undefined || (typeof value === 'number' && Number.isSafeInteger(value))) return value;
-  throw new ParseError(`${at}.${key}`, 'an integer');
-}
-
-function boolean(from: Fields, key: string, at: string): boolean | undefined {
-  const value = from[key];
-  if (value === undefined || typeof value === 'boolean') return value;
-  throw new ParseError(`${at}.${key}`, 'true or false');
-}
-
-function oneOf<T extends string>(values: readonly T[], from: Fields, key: string, at: string): T | undefined {
-  const value = from[key];
-  if (value === undefined) return undefined;
-  const found = values.find((each) => each === value);
-  if (found !== undefined) return found;
-  throw new ParseError(`${at}.${key}`, `one of ${values.join(', ')}`);
-}
-
-function list(from: Fields, key: string, at: string): readonly unknown[] | undefined {
-  const value = from[key];
-  if (value === undefined || Array.isArray(value)) return value;
-  throw new ParseError(`${at}.${key}`, 'a list');
-}
-
-function textList(from: Fields, key: string, at: string): readonly string[] | undefined {
-  return list(from, key, at)?.map((each, index) => {
-    if (typeof each === 'string') return each;
-    throw new ParseError(`${at}.${key}[${index}]`, 'a string');
-  });
-}
-
-function textMap(from: Fields, key: string, at: string): Readonly<Record<string, string>> | undefined {
-  if (from[key] === undefined) return undefined;
-  const map = fields(from[key], `${at}.${key}`);
-  for (const name of Object.keys(map)) text({ [name]: map[name] || ' ' }, name, `${at}.${key}`);
-  return map as Readonly<Record<string, string>>;
-}
-
-function required<T>(value: T | undefined, path: string): T {
-  if (value !== undefined) return value;
-  throw new ParseError(path, 'a value');
-}
-
-/** `{key: value}`, or nothing at all where there is no value. */
-function some<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }

@@ -22,11 +22,13 @@ export const reasons = {
   TooManySessions: 'TooManySessions',
   // What was asked for
   ToolboxNotFound: 'ToolboxNotFound',
+  ProfileNotFound: 'ProfileNotFound',
   ProfileRefused: 'ProfileRefused',
   CommandNotFound: 'CommandNotFound',
   CommandNotExecutable: 'CommandNotExecutable',
   Invalid: 'Invalid',
   Forbidden: 'Forbidden',
+  PolicyMissing: 'PolicyMissing',
   Unauthorized: 'Unauthorized',
   NotFound: 'NotFound',
   // How a session ends

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { defaultNamespace } from '../api/names.ts';
+import { parseDuration } from '../base/duration.ts';
 import { isLevel, type Level } from '../base/log.ts';
 
 export interface ControllerConfig {
@@ -15,6 +16,11 @@ export interface ControllerConfig {
   readonly namespace: string;
   /** Who we are in the election and in Events. */
   readonly podName: string;
+  /** How often the rights of attached users are reviewed again. */
+  readonly reviewEveryMs: number;
+  /** JSON of the chart: the admission policies that must be in place, and the profiles to keep. */
+  readonly policies: string;
+  readonly profiles: string;
   /** Outside a cluster only. */
   readonly kubeconfig?: string;
   readonly version: string;
@@ -38,9 +44,25 @@ export function parseConfig(
       'name of this replica',
       env['POD_NAME'] ?? `${env['HOSTNAME'] ?? 'host'}-${process.pid}`,
     )
+    .addOption(
+      new Option('--review-every <duration>', 'how often the rights of attached users are reviewed again')
+        .default(300_000, '5m')
+        .argParser(duration),
+    )
+    .requiredOption('--policies <file>', 'the admission policies without which nothing is started')
+    .requiredOption('--profiles <file>', 'the profiles to keep in the cluster')
     .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')
     .parse([...argv], { from: 'user' });
-  return Object.freeze({ ...command.opts<Omit<ControllerConfig, 'version'>>(), version: packageJson.version });
+  const { reviewEvery, ...options } = command.opts<
+    Omit<ControllerConfig, 'version' | 'reviewEveryMs'> & { readonly reviewEvery: number }
+  >();
+  return Object.freeze({ ...options, reviewEveryMs: reviewEvery, version: packageJson.version });
+}
+
+function duration(text: string): number {
+  const value = parseDuration(text);
+  if (value !== undefined && value >= 1_000) return value;
+  throw new InvalidArgumentError('a duration of at least a second, such as 90s, 5m or 1h');
 }
 
 function port(text: string): number {

@@ -1,12 +1,17 @@
+import type { DebugProfile } from '../api/debug-profile.ts';
 import type { DebugSession } from '../api/debug-session.ts';
 import { parseDuration } from '../base/duration.ts';
 import type { DesiredSession } from '../wire/agent-protocol.ts';
 import type { ResolvedTarget } from './target.ts';
 
-/** The whole of what an agent is told; undefined when a duration of the spec cannot be read. */
-export function desiredSession({ metadata, spec }: DebugSession, target: ResolvedTarget): DesiredSession | undefined {
-  const maxDurationMs = parseDuration(spec.maxDuration);
-  const idleTimeoutMs = parseDuration(spec.idleTimeout);
+/** The whole of what an agent is told; undefined when a duration cannot be read. The profile's rules travel with it: the agent asks nobody. */
+export function desiredSession(
+  { metadata, spec }: DebugSession,
+  target: ResolvedTarget,
+  { rules, bounds }: Pick<DebugProfile, 'rules' | 'bounds'>,
+): DesiredSession | undefined {
+  const maxDurationMs = parseDuration(shorter(spec.maxDuration, bounds.maxDuration));
+  const idleTimeoutMs = parseDuration(shorter(spec.idleTimeout, bounds.idleTimeout));
   if (maxDurationMs === undefined || idleTimeoutMs === undefined) return undefined;
   return {
     uid: metadata.uid,
@@ -16,6 +21,7 @@ export function desiredSession({ metadata, spec }: DebugSession, target: Resolve
     container: { name: target.container, id: target.containerId },
     toolbox: spec.toolbox,
     profile: spec.profile,
+    rules,
     ...(spec.command ? { command: spec.command } : {}),
     tty: spec.tty,
     stdin: spec.stdin,
@@ -24,4 +30,10 @@ export function desiredSession({ metadata, spec }: DebugSession, target: Resolve
     maxDurationMs,
     idleTimeoutMs,
   };
+}
+
+/** The shorter of two durations; what cannot be read is passed on, for its own error. */
+export function shorter(asked: string, bound: string): string {
+  const [askedMs, boundMs] = [parseDuration(asked), parseDuration(bound)];
+  return askedMs !== undefined && boundMs !== undefined && boundMs < askedMs ? bound : asked;
 }

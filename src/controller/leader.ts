@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, describe } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Agents, AgentsChange } from '../gateway/agents.ts';
+import type { ProfileCache } from '../kube/profile-cache.ts';
 import { type SessionCache, sessionKey } from '../kube/session-cache.ts';
 import type { ControllerMetrics } from './metrics.ts';
 import type { Orphans } from './orphans.ts';
+import type { PolicyGuard } from './policy-guard.ts';
 import { type Outcome, WorkQueue } from './queue.ts';
 import type { Reconciler } from './reconciler.ts';
 
@@ -13,6 +15,8 @@ export interface LeaderOptions {
   readonly agents: Agents;
   readonly reconciler: Reconciler;
   readonly orphans: Orphans;
+  readonly profiles: Pick<ProfileCache, 'onChange' | 'synced'>;
+  readonly policies: Pick<PolicyGuard, 'onChange'>;
   readonly metrics: Pick<ControllerMetrics, 'reconciled'>;
   readonly log: Logger;
 }
@@ -45,13 +49,16 @@ export class Leader {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { sessions, agents, reconciler, orphans } = this.#options;
+    const { sessions, agents, reconciler, orphans, profiles, policies } = this.#options;
     const stops = [
       sessions.onChange((change) => {
         if (change.type === 'deleted') reconciler.forget(change.object);
         else this.#queue.add(change.key);
       }),
       agents.onChange((change) => this.#agentChanged(change)),
+      // Sessions may be waiting for either.
+      profiles.onChange(() => this.#addWaiting()),
+      policies.onChange(() => this.#addWaiting()),
     ];
     const resync = setInterval(() => this.#addAll(), resyncMs);
     try {
@@ -83,6 +90,12 @@ export class Leader {
       metrics.reconciled((performance.now() - startedAt) / 1_000, outcome);
       // It went while it was worked on, so its "deleted" came too early.
       if (!sessions.byUid(session.metadata.uid)) reconciler.forget(session);
+    }
+  }
+
+  #addWaiting(): void {
+    for (const { metadata, status } of this.#options.sessions.values()) {
+      if ((status?.phase ?? 'Pending') === 'Pending') this.#queue.add(sessionKey(metadata.namespace, metadata.name));
     }
   }
 

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { leaseName } from '../api/names.ts';
 import { CrashcartError, describe } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
@@ -10,18 +11,23 @@ import type { Connection } from '../kube/connection.ts';
 import { createEventRecorder } from '../kube/events.ts';
 import { inClusterConnection } from '../kube/in-cluster.ts';
 import { Election } from '../kube/lease.ts';
+import { createProfileCache } from '../kube/profile-cache.ts';
 import { followRequestHeaderConfig } from '../kube/request-header.ts';
 import { createReviews } from '../kube/reviews.ts';
 import { createSessionCache } from '../kube/session-cache.ts';
 import { followServingCertificate, keepCertificates } from './certificates.ts';
 import { createCluster } from './cluster.ts';
 import { type ControllerConfig, parseConfig } from './config.ts';
+import { recordForeignVisit } from './foreign-visit.ts';
 import { serveHealth } from './health.ts';
 import { Leader } from './leader.ts';
 import { createMetrics } from './metrics.ts';
 import { Orphans } from './orphans.ts';
+import { parseExpectedPolicies } from './policies.ts';
+import { PolicyGuard } from './policy-guard.ts';
 import { Presence } from './presence.ts';
 import { Reconciler } from './reconciler.ts';
+import { keepProfiles, parseShippedProfiles } from './shipped-profiles.ts';
 import { guardUninstall } from './uninstall.ts';
 
 async function connect({ kubeconfig }: ControllerConfig): Promise<Connection> {
@@ -40,6 +46,9 @@ async function main(): Promise<void> {
   const client = createKubeClient(await connect(config), `crashcart-controller/${config.version}`);
 
   const sessions = createSessionCache(client, log);
+  const profiles = createProfileCache(client, log);
+  const policies = new PolicyGuard(client, parseExpectedPolicies(await readFile(config.policies, 'utf8')), log);
+  const shipped = parseShippedProfiles(await readFile(config.profiles, 'utf8'));
   const agents = new AgentRegistry();
   const events = createEventRecorder({ client, instance: podName, log });
   const reviews = createReviews(client);
@@ -51,13 +60,22 @@ async function main(): Promise<void> {
     queueDepth: () => leader.queueDepth,
     leading: () => election.leading,
     certificateExpires: () => certificateExpires,
+    policiesIntact: () => policies.verdict.intact,
   });
   const presence = new Presence(agents);
-  const reconciler = new Reconciler({ cluster, agents, presence, events, metrics, log });
+  const reconciler = new Reconciler({ cluster, agents, presence, profiles, policies, events, metrics, log });
   const orphans = new Orphans({ agents, sessions, cluster, log });
-  const leader = new Leader({ sessions, agents, reconciler, orphans, metrics, log });
+  const leader = new Leader({ sessions, agents, reconciler, orphans, profiles, policies, metrics, log });
 
-  const attach = new AttachServer({ reviews, sessions, agents, metrics: metrics.gateway, log });
+  const attach = new AttachServer({
+    reviews,
+    sessions,
+    agents,
+    metrics: metrics.gateway,
+    log,
+    reviewEveryMs: config.reviewEveryMs,
+    onForeign: (session, user, visit) => recordForeignVisit(events, session, user, visit),
+  });
   const gateway = new GatewayServer({ attach, log });
   const tunnels = new TunnelListener({ registry: agents, namespace, reviews, metrics: metrics.gateway, log });
   const health = await serveHealth(config.metricsPort, { registry: metrics.registry, ready: () => gateway.ready });
@@ -71,13 +89,19 @@ async function main(): Promise<void> {
   };
   const everyReplica = [
     sessions.run(stop),
+    profiles.run(stop),
+    policies.run(stop),
     followServingCertificate({ client, namespace, log }, onCertificate, stop),
     followRequestHeaderConfig({ client, log, signal: stop, onChange: (header) => gateway.setRequestHeader(header) }),
     guardUninstall(client, namespace, log, stop),
   ];
   const certificates = { client, namespace, log };
   await election.run(stop, async (term) => {
-    await Promise.all([leader.run(term), keepCertificates(certificates, term)]);
+    await Promise.all([
+      leader.run(term),
+      keepCertificates(certificates, term),
+      keepProfiles({ client, profiles, shipped, log }, term),
+    ]);
   });
 
   gateway.close();

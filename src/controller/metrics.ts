@@ -13,6 +13,7 @@ export interface Gauges {
   leading(): boolean;
   /** Seconds since the epoch; undefined while there is no certificate. */
   certificateExpires(): number | undefined;
+  policiesIntact(): boolean;
 }
 
 export interface ControllerMetrics {
@@ -58,6 +59,13 @@ export function createMetrics(gauges: Gauges): ControllerMetrics {
     'End of the serving certificate, as Unix time.',
     function collect() {
       this.set(gauges.certificateExpires() ?? 0);
+    },
+  );
+  gauge(
+    'crashcart_policies_intact',
+    '0 while an admission policy is missing or altered: nothing is started.',
+    function collect() {
+      this.set(gauges.policiesIntact() ? 1 : 0);
     },
   );
   const reconciles = histogram('crashcart_reconcile_seconds', 'One turn of the reconciler.', ['outcome']);

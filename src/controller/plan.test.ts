@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import type { ProfileBounds } from '../api/debug-profile.ts';
 import type { DebugSessionStatus } from '../api/debug-session.ts';
 import { needsPod, plan } from './plan.ts';
 import type { Pod } from './pod.ts';
 import {
   makeObserved,
   makePod,
+  makeProfile,
   makeSession,
   makeSituation,
   nowMs,
@@ -26,6 +28,84 @@ const requeueOf = (actions: readonly Action[]): number | undefined =>
   actions.map((each) => (each.type === 'requeueAfter' ? each.ms : undefined)).find((ms) => ms !== undefined);
 const eventsOf = (actions: readonly Action[]): string[] =>
   actions.flatMap((each) => (each.type === 'event' ? [`${each.level} ${each.reason}`] : []));
+
+describe('a session’s profile and policies', () => {
+  const young = { metadata: { creationTimestamp: secondsAgo(2) } };
+  const bounded = (bounds: Partial<ProfileBounds>, spec: SessionChanges['spec'] = {}) =>
+    statusOf(plan(makeSituation({ session: makeSession({ spec }), profile: makeProfile(bounds) })));
+  const readyOf = (status: DebugSessionStatus) => conditionOf(status, 'Ready');
+
+  test('its rules go to the agent, and their generation into the status', () => {
+    const profile = { ...makeProfile(), rules: { ...makeProfile().rules, runAsNonRoot: true } };
+    const actions = plan(makeSituation({ profile }));
+    expect(actions[0]).toMatchObject({ type: 'dispatch', desired: { profile: 'general', rules: profile.rules } });
+    expect(statusOf(actions)).toMatchObject({ profileGeneration: 3, maxDuration: '1h', idleTimeout: '15m' });
+  });
+
+  test('it shortens what asks for more than it allows, and says so', () => {
+    const profile = makeProfile({ maxDuration: '10m', idleTimeout: '20m' });
+    const actions = plan(makeSituation({ profile }));
+    expect(actions[0]).toMatchObject({ desired: { maxDurationMs: 600_000, idleTimeoutMs: 900_000 } });
+    expect(statusOf(actions)).toMatchObject({ maxDuration: '10m', idleTimeout: '15m' });
+  });
+
+  test.each<[string, Partial<ProfileBounds>, RegExp]>([
+    ['a recording that nobody could make', { recording: 'Full' }, /asks for a recording \(Full\).*cannot record/],
+    ['a missing reason', { requireReason: true }, /requires a reason/],
+    ['a visibility that it does not allow', { visibilities: ['Container'] }, /visibility Session: it allows Container/],
+    ['a toolbox that it does not allow', { toolboxes: ['net'] }, /does not allow the toolbox "default": it allows net/],
+  ])('it refuses %s', (_, bounds, message) => {
+    const status = bounded(bounds);
+    expect(status.phase).toBe('Failed');
+    expect(readyOf(status)).toMatchObject({ reason: 'ProfileRefused', message: expect.stringMatching(message) });
+  });
+
+  test('a reason satisfies it', () => {
+    expect(bounded({ requireReason: true }, { reason: 'INC-7' }).phase).toBe('Preparing');
+  });
+
+  test('one that is not there is waited for a moment, then named', () => {
+    const absent = (seconds: number) =>
+      plan(
+        makeSituation({
+          session: makeSession({ metadata: { creationTimestamp: secondsAgo(seconds) } }),
+          profile: 'absent',
+        }),
+      );
+    expect(absent(2)).toEqual([{ type: 'requeueAfter', ms: 3_000 }]);
+    expect(readyOf(statusOf(absent(6)))).toMatchObject({ status: 'False', reason: 'ProfileNotFound' });
+  });
+
+  test('nothing starts while a policy is missing: it waits, says why, and fails after a minute', () => {
+    const policies = { intact: false, why: 'the policy x is missing' } as const;
+    const waiting = plan(makeSituation({ session: makeSession(young), policies }));
+    expect(types(waiting)).toEqual(['patchStatus', 'event', 'requeueAfter']);
+    expect(statusOf(waiting).phase).toBe('Pending');
+    expect(readyOf(statusOf(waiting))).toMatchObject({ reason: 'PolicyMissing', message: policies.why });
+    expect(eventsOf(waiting)).toEqual(['Warning PolicyMissing']);
+    const old = makeSession({ metadata: { creationTimestamp: secondsAgo(61) } });
+    const failed = plan(makeSituation({ session: old, policies }));
+    expect(statusOf(failed).phase).toBe('Failed');
+    expect(types(failed)).not.toContain('dispatch');
+  });
+
+  test('one from before the policies were changed last is never started: nobody has checked who asked for it', () => {
+    const policies = { intact: true, sinceMs: nowMs - 1_000 } as const;
+    const actions = plan(makeSituation({ session: makeSession(young), policies }));
+    expect(readyOf(statusOf(actions))).toMatchObject({
+      reason: 'PolicyMissing',
+      message: expect.stringMatching(/again/),
+    });
+    expect(types(plan(makeSituation({ session: makeSession(), policies })))).toContain('dispatch');
+  });
+
+  test('one that runs already goes on, whatever becomes of profile and policies', () => {
+    const session = makeSession({ status: placed({ phase: 'Running' }) });
+    const policies = { intact: false, why: 'gone' } as const;
+    const actions = plan(makeSituation({ session, observed: makeObserved(), profile: 'absent', policies }));
+    expect(statusOf(actions).phase).toBe('Running');
+  });
+});
 
 describe('a new session', () => {
   test('gets its finalizer before anything else', () => {

@@ -3,10 +3,19 @@ import { type DebugSession, type DebugSessionStatus, isTerminal } from '../api/d
 import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
-import { desiredSession } from './desired.ts';
+import { desiredSession, shorter } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
-import { type Action, agentGraceMs, agentLossMs, agentWaitMs, type Situation } from './situation.ts';
+import { profileRefusal } from './profile-check.ts';
+import {
+  type Action,
+  agentGraceMs,
+  agentLossMs,
+  agentWaitMs,
+  policyWaitMs,
+  profileWaitMs,
+  type Situation,
+} from './situation.ts';
 import { StatusBuilder } from './status.ts';
 import { type Failure, type ResolvedTarget, resolveTarget } from './target.ts';
 
@@ -112,11 +121,17 @@ const lookAt = (node: string): string =>
 function planStart(situation: Situation): readonly Action[] {
   const { session, pod, agent, nowMs } = situation;
   const { metadata, spec, status } = session;
+  const obstacle = planObstacle(situation);
+  if (obstacle) return obstacle;
+  const { profile } = situation;
+  if (profile === 'absent') return waitForProfile(situation);
+  const refusal = profileRefusal(session, profile);
+  if (refusal) return fail(situation, refusal);
   if (pod === 'unknown') return [{ type: 'requeueAfter', ms: 0 }];
   const found = resolveTarget(metadata.namespace, spec.target.pod, pod === 'absent' ? undefined : pod, status?.podUID);
   if (!found.ok) return fail(situation, found.failure);
   const { target } = found;
-  const desired = desiredSession(session, target);
+  const desired = desiredSession(session, target, profile);
   if (!desired) {
     return fail(situation, {
       reason: reasons.Invalid,
@@ -125,11 +140,56 @@ function planStart(situation: Situation): readonly Action[] {
     });
   }
   if (!agent.connected) return waitForAgent(situation, target, agent.absentMs);
-  const next = new StatusBuilder(session, nowMs).resolved(target).preparing().build();
+  const next = new StatusBuilder(session, nowMs)
+    .resolved(target)
+    .ruledBy(profile.generation, {
+      maxDuration: shorter(spec.maxDuration, profile.bounds.maxDuration),
+      idleTimeout: shorter(spec.idleTimeout, profile.bounds.idleTimeout),
+    })
+    .preparing()
+    .build();
   return [
     { type: 'dispatch', node: target.node, desired },
     { type: 'patchStatus', status: next },
   ];
+}
+
+/** Without the admission policies nobody has checked who asks for this: it waits for a minute, and then it fails. */
+function planObstacle(situation: Situation): readonly Action[] | undefined {
+  const { session, policies, nowMs } = situation;
+  if (policies.intact) {
+    // The API server's clock on both sides, in whole seconds.
+    if (Date.parse(session.metadata.creationTimestamp) >= policies.sinceMs) return undefined;
+    return fail(situation, {
+      reason: reasons.PolicyMissing,
+      message:
+        'the session was created before the admission policies were changed last, so nobody has checked it by them: create it again',
+    });
+  }
+  const failure = { reason: reasons.PolicyMissing, message: policies.why };
+  const waitedMs = ageMs(session, nowMs);
+  if (waitedMs >= policyWaitMs) return fail(situation, failure);
+  const status = new StatusBuilder(session, nowMs).phase('Pending').notReady(failure.reason, failure.message).build();
+  return [
+    { type: 'patchStatus', status },
+    event(
+      'Warning',
+      failure.reason,
+      `debug session ${session.metadata.name} is not started: ${failure.message}`,
+      'session',
+    ),
+    { type: 'requeueAfter', ms: policyWaitMs - waitedMs },
+  ];
+}
+
+function waitForProfile(situation: Situation): readonly Action[] {
+  const { session, nowMs } = situation;
+  const waitedMs = ageMs(session, nowMs);
+  if (waitedMs < profileWaitMs) return [{ type: 'requeueAfter', ms: profileWaitMs - waitedMs }];
+  return fail(situation, {
+    reason: reasons.ProfileNotFound,
+    message: `there is no DebugProfile "${session.spec.profile}": see those that there are with "kubectl get debugprofiles"`,
+  });
 }
 
 function waitForAgent(situation: Situation, target: ResolvedTarget, absentMs: number): readonly Action[] {
@@ -173,21 +233,37 @@ function transitionEvents(session: DebugSession, status: DebugSessionStatus): re
   const { name } = session.metadata;
   const ready = status.conditions?.find((each) => each.type === 'Ready');
   const container = `container "${status.container ?? session.spec.target.pod.container ?? ''}"`;
+  const { profile, requestedBy, reason } = session.spec;
+  const who = requestedBy ? ` of ${requestedBy.username}` : '';
+  const why = reason ? `, because: ${reason}` : '';
   switch (status.phase) {
     case 'Running':
-      return [event('Normal', 'DebugSessionStarted', `debug session ${name} runs in ${container}`)];
+      return [
+        event(
+          'Normal',
+          'DebugSessionStarted',
+          `debug session ${name}${who} runs in ${container} with profile ${profile}${why}`,
+        ),
+      ];
     case 'Finished':
-      return [event('Normal', 'DebugSessionEnded', `debug session ${name} in ${container}: ${ready?.message ?? ''}`)];
+      return [
+        event('Normal', 'DebugSessionEnded', `debug session ${name}${who} in ${container}: ${ready?.message ?? ''}`),
+      ];
     case 'Failed':
-      return [event('Warning', ready?.reason ?? 'Failed', `debug session ${name}: ${ready?.message ?? ''}`)];
+      return [event('Warning', ready?.reason ?? 'Failed', `debug session ${name}${who}: ${ready?.message ?? ''}`)];
     default:
       return [];
   }
 }
 
-const event = (level: 'Normal' | 'Warning', reason: string, message: string): Action => ({
+const event = (
+  level: 'Normal' | 'Warning',
+  reason: string,
+  message: string,
+  about: 'session' | 'session-and-pod' = 'session-and-pod',
+): Action => ({
   type: 'event',
-  about: 'session-and-pod',
+  about,
   level,
   reason,
   message,

@@ -6,7 +6,7 @@ import type { AgentLink } from '../gateway/agent-link.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Cluster } from './cluster.ts';
 import { Reconciler } from './reconciler.ts';
-import { makeObserved, makePod, makeSession, nowMs, placed, secondsAgo } from './session-fixture.ts';
+import { makeObserved, makePod, makeProfile, makeSession, nowMs, placed, secondsAgo } from './session-fixture.ts';
 
 const { startedAt: _, ...accepted } = makeObserved({ phase: 'Preparing' });
 
@@ -53,6 +53,8 @@ class World {
       },
       flush: async () => {},
     },
+    profiles: { get: () => makeProfile() },
+    policies: { verdict: { intact: true, sinceMs: 0 } },
     metrics: { dispatched: vi.fn(), started: vi.fn() },
     log: silentLogger,
     wallClock: () => nowMs,

@@ -6,11 +6,13 @@ import type { Logger } from '../base/log.ts';
 import type { AgentLink } from '../gateway/agent-link.ts';
 import type { Agents } from '../gateway/agents.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import type { ProfileCache } from '../kube/profile-cache.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Cluster } from './cluster.ts';
 import { Memory, type Remembered } from './memory.ts';
 import type { ControllerMetrics } from './metrics.ts';
 import { needsPod, plan } from './plan.ts';
+import type { PolicyGuard } from './policy-guard.ts';
 import type { Presence } from './presence.ts';
 import type { Outcome } from './queue.ts';
 import type { Action, AgentState, Situation } from './situation.ts';
@@ -20,6 +22,8 @@ export interface ReconcilerOptions {
   readonly agents: Pick<Agents, 'get'>;
   readonly presence: Pick<Presence, 'absentMs'>;
   readonly events: EventRecorder;
+  readonly profiles: Pick<ProfileCache, 'get'>;
+  readonly policies: Pick<PolicyGuard, 'verdict'>;
   readonly metrics: Pick<ControllerMetrics, 'dispatched' | 'started'>;
   readonly log: Logger;
   readonly memory?: Memory;
@@ -71,7 +75,7 @@ export class Reconciler {
   }
 
   async #situation(cached: DebugSession): Promise<Situation> {
-    const { cluster, agents, memory, wallClock } = this.#options;
+    const { cluster, agents, memory, profiles, policies, wallClock } = this.#options;
     const remembered = memory.of(cached.metadata.uid);
     // Nobody else writes the status, so what we wrote last is newer than what the watch has brought.
     const session = remembered.status ? { ...cached, status: remembered.status } : cached;
@@ -90,6 +94,8 @@ export class Reconciler {
       observed,
       dispatched: remembered.dispatched !== undefined,
       ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
+      profile: profiles.get(session.spec.profile) ?? 'absent',
+      policies: policies.verdict,
       nowMs: wallClock(),
     };
   }

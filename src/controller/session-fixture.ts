@@ -1,6 +1,8 @@
 /** Builders for tests: a session, a pod and a situation in which all is well, each with what a test changes. */
+import type { DebugProfile, ProfileBounds } from '../api/debug-profile.ts';
 import type { DebugSession, DebugSessionSpec, DebugSessionStatus, ObjectMeta } from '../api/debug-session.ts';
 import { apiVersion, finalizer, kind } from '../api/names.ts';
+import { shippedProfiles } from '../api/profile-rules.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Container, Pod } from './pod.ts';
 import type { Situation } from './situation.ts';
@@ -33,6 +35,7 @@ export function makeSession({ metadata, spec, status }: SessionChanges = {}): De
       target: { pod: { name: 'web' } },
       toolbox: 'default',
       profile: 'general',
+      requestedBy: { username: 'alice', groups: [] },
       tty: true,
       stdin: false,
       visibility: 'Session',
@@ -82,6 +85,20 @@ export const placed = (changes: Partial<DebugSessionStatus> = {}): DebugSessionS
   ...changes,
 });
 
+export const makeProfile = (bounds: Partial<ProfileBounds> = {}): DebugProfile => ({
+  name: 'general',
+  generation: 3,
+  rules: shippedProfiles.general,
+  bounds: {
+    visibilities: ['Session', 'Container'],
+    maxDuration: '24h',
+    idleTimeout: '24h',
+    recording: 'None',
+    requireReason: false,
+    ...bounds,
+  },
+});
+
 export const makeSituation = (changes: Partial<Situation> = {}): Situation => ({
   session: makeSession(),
   pod: makePod(),
@@ -89,6 +106,8 @@ export const makeSituation = (changes: Partial<Situation> = {}): Situation => ({
   agent: { connected: true, sessions: 'listed' },
   observed: undefined,
   dispatched: false,
+  profile: makeProfile(),
+  policies: { intact: true, sinceMs: 0 },
   nowMs,
   ...changes,
 });

@@ -1,7 +1,9 @@
+import type { DebugProfile } from '../api/debug-profile.ts';
 import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
 import type { Reason } from '../base/errors.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Pod } from './pod.ts';
+import type { PolicyVerdict } from './policies.ts';
 import type { Failure } from './target.ts';
 
 export type AgentState =
@@ -23,6 +25,9 @@ export interface Situation {
   readonly dispatched: boolean;
   /** The agent refused it for good. */
   readonly refusal?: Failure;
+  readonly profile: DebugProfile | 'absent';
+  /** Of the admission policies, without which nothing is started. */
+  readonly policies: PolicyVerdict;
   readonly nowMs: number;
 }
 
@@ -42,6 +47,10 @@ export type Action =
     }
   | { readonly type: 'requeueAfter'; readonly ms: number };
 
+/** A policy that is being replaced is back within this. */
+export const policyWaitMs = 60_000;
+/** A profile that was made just before the session may reach us just after it. */
+export const profileWaitMs = 5_000;
 /** An agent needs about 5 s to find a new replica of ours; a new node's a little longer to start. */
 export const agentWaitMs = 20_000;
 /** A new leader's agents need a moment to find it: until then their sessions are not called into question. */

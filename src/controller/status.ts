@@ -57,6 +57,17 @@ export class StatusBuilder {
     });
   }
 
+  /** By which version of its profile it was started, and what of the spec counts in the end. */
+  ruledBy(
+    profileGeneration: number,
+    effective: Required<Pick<DebugSessionStatus, 'maxDuration' | 'idleTimeout'>>,
+  ): this {
+    this.#status.profileGeneration = profileGeneration;
+    this.#status.maxDuration = effective.maxDuration;
+    this.#status.idleTimeout = effective.idleTimeout;
+    return this;
+  }
+
   notReady(reason: string, message: string, status: 'False' | 'Unknown' = 'False'): this {
     return this.condition({ type: 'Ready', status, reason, message });
   }

@@ -4,12 +4,28 @@ import { CrashcartError, isReason, reasons } from '../base/errors.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { Agents } from './agents.ts';
 import type { AttachTarget } from './attach-request.ts';
-import { type AuthorizeDependencies, attachAttributes, requireRight, sessionAttributes } from './authorize.ts';
-import type { SessionCache, UserInfo } from './kubernetes.ts';
+import {
+  type AttachMode,
+  type AuthorizeDependencies,
+  attachAttributes,
+  isOwn,
+  observeAttributes,
+  requireRight,
+  sessionRights,
+} from './authorize.ts';
+import type { ResourceAttributes, SessionCache, UserInfo } from './kubernetes.ts';
 
 export interface AdmitDependencies extends AuthorizeDependencies {
   readonly sessions: SessionCache;
   readonly agents: Agents;
+  /** Told of whoever comes to a session that is not theirs, and of those who are refused there. */
+  readonly onForeign?: (session: DebugSession, user: UserInfo, visit: ForeignVisit) => void;
+}
+
+export interface ForeignVisit {
+  readonly mode: AttachMode;
+  /** The sentence that the visitor got; absent: they were let in. */
+  readonly refused?: string;
 }
 
 /** The plugin attaches right after its create: the watch of this replica may be a moment behind. */
@@ -24,27 +40,51 @@ const agentMs = 5_000;
  * @throws CrashcartError with what is missing
  */
 export async function admit(user: UserInfo, target: AttachTarget, deps: AdmitDependencies): Promise<DebugSession> {
-  const { namespace, name } = target;
-  const mayAttach = requireRight(user, attachAttributes(namespace, name), deps);
+  const mode = modeOf(target);
+  const first = mode === 'observe' ? observeAttributes(target) : attachAttributes(target);
+  const mayAsk = requireRight(user, first, deps);
   const appeared = appear(target, deps.sessions);
-  const mayJoin = appeared.then((session) => requireRights(user, session, deps));
+  const mayJoin = appeared.then((session) => requireRights(user, session, mode, deps, first));
   const placed = appeared.then((session) => place(session, deps.sessions));
   // Each is waited for by name: whoever lacks the right to attach learns of nothing else.
   const others = Promise.allSettled([mayJoin, placed]);
-  await mayAttach;
-  await mayJoin;
+  await mayAsk.catch(async (denied) => {
+    const session = mode === 'observe' ? await appeared.catch(() => undefined) : undefined;
+    // One's own session needs no right to observe.
+    if (!session || !isOwn(session, user)) throw denied;
+  });
+  await mayJoin.catch(async (denied) => {
+    const session = await appeared;
+    if (CrashcartError.from(denied).reason === reasons.Forbidden && !isOwn(session, user)) {
+      deps.onForeign?.(session, user, { mode, refused: CrashcartError.from(denied).message });
+    }
+    throw denied;
+  });
   await others;
   return placed;
 }
 
-async function requireRights(user: UserInfo, session: DebugSession, deps: AuthorizeDependencies): Promise<void> {
-  await Promise.all(sessionAttributes(session).map((attributes) => requireRight(user, attributes, deps)));
+export const modeOf = (target: AttachTarget): AttachMode => (target.observe ? 'observe' : 'write');
+
+async function requireRights(
+  user: UserInfo,
+  session: DebugSession,
+  mode: AttachMode,
+  deps: AuthorizeDependencies,
+  asked?: ResourceAttributes,
+): Promise<void> {
+  const wanted = sessionRights(session, user, mode).filter((each) => each.subresource !== asked?.subresource);
+  await Promise.all(wanted.map((attributes) => requireRight(user, attributes, deps)));
 }
 
 /** The rights once more, for a session that is attached. @throws CrashcartError */
-export async function admitAgain(user: UserInfo, session: DebugSession, deps: AuthorizeDependencies): Promise<void> {
-  const { namespace, name } = session.metadata;
-  await Promise.all([requireRight(user, attachAttributes(namespace, name), deps), requireRights(user, session, deps)]);
+export async function admitAgain(
+  user: UserInfo,
+  session: DebugSession,
+  mode: AttachMode,
+  deps: AuthorizeDependencies,
+): Promise<void> {
+  await requireRights(user, session, mode, deps);
 }
 
 async function appear({ namespace, name }: AttachTarget, sessions: SessionCache): Promise<DebugSession> {

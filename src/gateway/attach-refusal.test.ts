@@ -6,6 +6,7 @@ import {
   refusalOf,
   runSession,
   startLoopback,
+  text,
 } from '../../test/support/gateway-loopback.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 
@@ -39,6 +40,73 @@ test('a session of a stronger profile is not for whoever may not use that profil
   expect(body.message).toContain('alice may not use debugprofiles.crashcart.dev on sysadmin in namespace shop');
   expect(body.message).toContain('-n shop --user=alice --clusterrole=crashcart-admin');
   expect(loopback.agent.attachments).toHaveLength(0);
+});
+
+const ownedBy = (username: string, uid?: string): void => {
+  const session = runSession(loopback, 's');
+  const requestedBy = { username, ...(uid === undefined ? {} : { uid }), groups: [] };
+  loopback.cache.set({ ...session, spec: { ...session.spec, requestedBy } });
+};
+
+test.each<[string, string, string | undefined, Record<string, string>]>([
+  ['another person’s', 'bob', undefined, {}],
+  ['of an earlier account of the same name', 'alice', 'uid-1', { 'X-Remote-Uid': 'uid-2' }],
+])('a session %s needs attachothers, and the visit is told', async (_, owner, uid, headers) => {
+  loopback = await startLoopback();
+  ownedBy(owner, uid);
+  loopback.reviews.verdict = (_user, { subresource }) => ({ allowed: subresource !== 'attachothers' });
+  const { code, body } = await refusalOf(loopback.connect('s', { headers }));
+  expect([code, body.reason]).toEqual([403, 'Forbidden']);
+  expect(body.message).toMatch(
+    /^the session s is another person’s, and alice may not create debugsessions.*attachothers/,
+  );
+  expect(loopback.agent.attachments).toHaveLength(0);
+  expect(loopback.visits).toEqual([expect.stringMatching(/^alice write refused: the session s is another/)]);
+  loopback.reviews.verdict = () => ({ allowed: true });
+  await once(loopback.connect('s', { headers }), 'open');
+  expect(loopback.visits.at(-1)).toBe('alice write');
+});
+
+test('a session that names nobody is nobody’s own', async () => {
+  loopback = await startLoopback();
+  const { spec, ...session } = runSession(loopback, 's');
+  const { requestedBy, ...nobodys } = spec;
+  loopback.cache.set({ ...session, spec: nobodys });
+  loopback.reviews.verdict = (_user, { subresource }) => ({ allowed: subresource !== 'attachothers' });
+  expect((await refusalOf(loopback.connect('s'))).code).toBe(403);
+  expect(requestedBy).toBeDefined();
+});
+
+test('who may observe reads along without any key to the pod, and cannot type', async () => {
+  loopback = await startLoopback();
+  ownedBy('bob');
+  loopback.reviews.verdict = (_user, { subresource }) => ({ allowed: subresource === 'observe' });
+  const client = loopback.connect('s', { query: '?stdin=true&tty=true&observe=true' });
+  await once(client, 'open');
+  expect(loopback.agent.attachments[0]?.request).toMatchObject({ stdin: false });
+  client.send(text(0, 'rm -rf /\n'));
+  client.send(text(4, '{"Width":1,"Height":1}'));
+  client.ping();
+  await once(client, 'pong');
+  expect(loopback.agent.attachments[0]?.received).toEqual([]);
+  expect(loopback.visits).toEqual(['alice observe']);
+});
+
+test('who may not observe learns nothing of a session, whether it exists or not', async () => {
+  loopback = await startLoopback();
+  ownedBy('bob');
+  loopback.reviews.verdict = (_user, { subresource }) => ({ allowed: subresource !== 'observe' });
+  for (const name of ['s', 'nothing']) {
+    const { code, body } = await refusalOf(loopback.connect(name, { query: '?observe=true' }));
+    expect([code, body.message]).toEqual([403, expect.stringContaining('may not get debugsessions')]);
+  }
+});
+
+test('one’s own session is observed without that right', async () => {
+  loopback = await startLoopback();
+  ownedBy('alice');
+  loopback.reviews.verdict = (_user, { subresource }) => ({ allowed: subresource !== 'observe' });
+  await once(loopback.connect('s', { query: '?observe=true' }), 'open');
 });
 
 test('another session that takes the name while a node is waited for is not attached with the first one’s rights', async () => {

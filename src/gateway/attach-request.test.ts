@@ -8,6 +8,7 @@ test('the query has the names and defaults of pods/attach', () => {
   expect(parseAttachUrl(attachPath('shop', 'web-0.x'))).toEqual({
     namespace: 'shop',
     name: 'web-0.x',
+    observe: false,
     stdin: false,
     stdout: true,
     stderr: true,

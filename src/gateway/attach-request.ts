@@ -9,6 +9,8 @@ export interface AttachTarget {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly tty: boolean;
+  /** Ours: read along only. Nothing that the client sends reaches the session. */
+  readonly observe: boolean;
 }
 
 const shape = new RegExp(
@@ -32,10 +34,12 @@ export function parseAttachUrl(url: string): AttachTarget {
     const value = parameters.get(key);
     return value === null ? otherwise : value === 'true' || value === '1';
   };
+  const observe = flag('observe', false);
   return {
     namespace,
     name,
-    stdin: flag('stdin', false),
+    observe,
+    stdin: !observe && flag('stdin', false),
     stdout: flag('stdout', true),
     stderr: flag('stderr', true),
     tty: flag('tty', false),

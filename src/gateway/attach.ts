@@ -10,8 +10,10 @@ import type { Logger } from '../base/log.ts';
 import { auditIdHeader, userHeader } from '../wire/agent-protocol.ts';
 import { protocols } from '../wire/channel.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
-import { type AdmitDependencies, admit, admitAgain, endedError, linkOf } from './admit.ts';
+import { type AdmitDependencies, admit, admitAgain, endedError, linkOf, modeOf } from './admit.ts';
+import { cacheAllowed } from './allow-cache.ts';
 import { type AttachTarget, parseAttachUrl } from './attach-request.ts';
+import { type AttachMode, isOwn } from './authorize.ts';
 import { bridge } from './bridge.ts';
 import type { UserInfo } from './kubernetes.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -46,10 +48,13 @@ const maxReviewErrors = 3;
 /** The attach endpoint: check, dial the agent, and only then 101. */
 export class AttachServer {
   readonly #deps: AttachDependencies;
+  /** A yes of the last seconds counts for those who come; those who are there are asked about anew. */
+  readonly #admission: AdmitDependencies;
   readonly #sockets: WebSocketServer;
 
   constructor(deps: AttachDependencies) {
     this.#deps = deps;
+    this.#admission = { ...deps, reviews: cacheAllowed(deps.reviews) };
     const options = {
       noServer: true,
       perMessageDeflate: false,
@@ -74,7 +79,7 @@ export class AttachServer {
       const target = parseAttachUrl(request.url ?? '');
       requireProtocol(request);
       log = log.child({ session: `${target.namespace}/${target.name}` });
-      const session = await admit(user, target, this.#deps);
+      const session = await admit(user, target, this.#admission);
       const stream = await this.#dial(session, target, { user, auditId, signal: gone.signal });
       socket.off('close', abandon);
       if (socket.destroyed) {
@@ -86,7 +91,7 @@ export class AttachServer {
         request,
         socket,
         head,
-        (client) => void this.#run(client, stream, { user, session, log }),
+        (client) => void this.#run(client, stream, { user, session, mode: modeOf(target), log }),
       );
     } catch (caught) {
       const error = CrashcartError.from(caught);
@@ -141,12 +146,18 @@ export class AttachServer {
   async #run(client: WebSocket, stream: ClientHttp2Stream, attached: Attached): Promise<void> {
     const { metrics, keepAlive } = this.#deps;
     const startedAt = performance.now();
-    const { log } = attached;
+    const { log, user, session, mode } = attached;
     metrics.attachStarted();
-    log.info('attached', { protocol: client.protocol });
+    log.info('attached', { protocol: client.protocol, mode });
+    if (!isOwn(session, user)) this.#deps.onForeign?.(session, user, { mode });
     const { signal, stop } = this.#reviewAgain(attached);
     try {
-      const end = await bridge(client, stream, { metrics, signal, ...(keepAlive === undefined ? {} : { keepAlive }) });
+      const end = await bridge(client, stream, {
+        metrics,
+        signal,
+        observe: mode === 'observe',
+        ...(keepAlive === undefined ? {} : { keepAlive }),
+      });
       log.info('attach ended', { how: end.type, ...(end.type === 'broken' ? { error: describe(end.error) } : {}) });
     } finally {
       stop();
@@ -155,16 +166,17 @@ export class AttachServer {
   }
 
   /** Rights may be withdrawn while a shell is open: `signal` aborts then, with the refusal as its reason. */
-  #reviewAgain({ user, session }: Attached): { readonly signal: AbortSignal; readonly stop: () => void } {
+  #reviewAgain({ user, session, mode, log }: Attached): { readonly signal: AbortSignal; readonly stop: () => void } {
     const controller = new AbortController();
     let errors = 0;
     const review = async (): Promise<void> => {
       try {
-        await admitAgain(user, session, this.#deps);
+        await admitAgain(user, session, mode, this.#deps);
         errors = 0;
       } catch (caught) {
         errors += 1;
         const { reason } = CrashcartError.from(caught);
+        log.warn('rights not confirmed while attached', { reason, error: describe(caught) });
         if (reason === reasons.Forbidden || errors >= maxReviewErrors) controller.abort(caught);
       }
     };
@@ -182,6 +194,7 @@ interface Attacher {
 interface Attached {
   readonly user: UserInfo;
   readonly session: DebugSession;
+  readonly mode: AttachMode;
   readonly log: Logger;
 }
 

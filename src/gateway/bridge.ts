@@ -14,6 +14,8 @@ export interface BridgeOptions {
   readonly keepAlive?: KeepAliveOptions;
   /** Ends the bridge with its reason, a CrashcartError, as the client's status. */
   readonly signal: AbortSignal;
+  /** The client only reads: whatever it sends is dropped. */
+  readonly observe?: boolean;
 }
 
 /** `detached`: the client went, the session goes on. `ended`: the agent told how it ended. */
@@ -33,7 +35,8 @@ export async function bridge(socket: WebSocket, stream: ClientHttp2Stream, optio
   const gone = new Promise<BridgeEnd>((resolve) => socket.once('close', () => resolve({ type: 'detached' })));
   const broken = new Promise<BridgeEnd>((resolve) => {
     const breakWith = (error: CrashcartError): void => resolve({ type: 'broken', error });
-    forwardInput(socket, stream, { onInvalid: breakWith, onBytes: (count) => options.metrics.bytes('in', count) });
+    if (options.observe) socket.on('message', () => undefined);
+    else forwardInput(socket, stream, { onInvalid: breakWith, onBytes: (count) => options.metrics.bytes('in', count) });
     // ws itself refused a frame (too long, no UTF-8 …) and has closed; 'close' follows and ends the bridge.
     socket.on('error', () => undefined);
     const { signal } = options;

@@ -6,6 +6,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import { agentReview, type Loopback, startLoopback, tunnelName } from '../../test/support/gateway-loopback.ts';
 import { SessionsDouble } from '../../test/support/session-double.ts';
+import { shippedProfiles } from '../api/profile-rules.ts';
 import { reasons } from '../base/errors.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import { serveTunnel } from '../wire/tunnel.ts';
@@ -24,6 +25,7 @@ const desired = (uid: string): DesiredSession => ({
   container: { name: 'web', id: 'containerd://abc' },
   toolbox: 'default',
   profile: 'general',
+  rules: shippedProfiles.general,
   tty: true,
   stdin: true,
   visibility: 'Session',

@@ -46,7 +46,6 @@ test.each([
   [['-z'], /unknown flag -z/],
   [['-n'], /-n needs a value/],
   [['--rm=maybe'], /--rm is a switch/],
-  [['--profile', 'root'], /--profile is one of general, baseline/],
   [['--visibility=Everyone'], /--visibility is one of Session, Container/],
 ])('%j is refused with the reason', (argv, message) => {
   expect(() => parse(...argv)).toThrow(message);

@@ -1,4 +1,4 @@
-import { profiles, visibilities } from '../api/debug-session.ts';
+import { visibilities } from '../api/debug-session.ts';
 import type { Flag } from './command-line.ts';
 
 export interface Verb {
@@ -73,7 +73,12 @@ const open: Verb = {
     { name: 'stdin', short: 'i', help: 'pass standard input on' },
     { name: 'tty', short: 't', help: 'give the command a terminal (implies --stdin)' },
     { name: 'toolbox', value: 'NAME', help: 'toolbox that the nodes carry' },
-    { name: 'profile', value: 'NAME', choices: profiles, help: 'what the session may do' },
+    {
+      name: 'profile',
+      value: 'NAME',
+      help: 'what the session may do: a DebugProfile of the cluster (default general)',
+    },
+    { name: 'reason', value: 'TEXT', help: 'why you look, for the record; some profiles require it' },
     { name: 'uid', value: 'UID', help: "numeric user id (default: the container's)" },
     { name: 'gid', value: 'GID', help: "numeric group id (default: the container's)" },
     {

@@ -1,3 +1,4 @@
+import { apiVersion, profilePlural } from '../api/names.ts';
 import { type CommandLine, type Flag, parseCommandLine } from './command-line.ts';
 import { allFlags, commonFlags, connectionFlags, type Verb, verbOf, verbs } from './command-table.ts';
 import type { Host } from './host.ts';
@@ -67,6 +68,7 @@ const flagWords = (verb: Verb): readonly string[] =>
 async function valuesOf(flag: Flag, verb: Verb, line: CommandLine, host: Host): Promise<readonly string[]> {
   if (flag.name === 'namespace') return names('/api/v1/namespaces', line, host);
   if (flag.name === 'container') return containers(line, host);
+  if (flag.name === 'profile') return names(`/apis/${apiVersion}/${profilePlural}`, line, host);
   return verb.flags.find(({ name }) => name === flag.name)?.choices ?? [];
 }
 

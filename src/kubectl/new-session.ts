@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
-import type { DebugSessionSpec, ProfileName, Visibility } from '../api/debug-session.ts';
-import { profiles, visibilities } from '../api/debug-session.ts';
+import type { DebugSessionSpec, Requester, Visibility } from '../api/debug-session.ts';
+import { visibilities } from '../api/debug-session.ts';
 import { apiVersion, finalizer, kind } from '../api/names.ts';
 import { parseDuration } from '../base/duration.ts';
 import { type CommandLine, usage } from './command-line.ts';
@@ -13,7 +13,7 @@ export interface NewSession {
   readonly apiVersion: typeof apiVersion;
   readonly kind: typeof kind;
   readonly metadata: { readonly name: string; readonly namespace: string; readonly finalizers: readonly string[] };
-  readonly spec: WantedSpec & Pick<DebugSessionSpec, 'target'>;
+  readonly spec: WantedSpec & Pick<DebugSessionSpec, 'target'> & { readonly requestedBy?: Requester };
 }
 
 /** What standard input and output are. */
@@ -32,7 +32,8 @@ export function wantedSpec(line: CommandLine, ends: Ends): WantedSpec {
     ...streams,
     ...command(line, streams.tty),
     ...named('toolbox', line.text('toolbox')),
-    ...named('profile', oneOf<ProfileName>(profiles, line.text('profile'))),
+    ...named('profile', line.text('profile')),
+    ...named('reason', line.text('reason')),
     ...named('visibility', oneOf<Visibility>(visibilities, line.text('visibility'))),
     ...named('maxDuration', duration(line, 'max-duration')),
     ...named('idleTimeout', duration(line, 'idle-timeout')),

@@ -1,5 +1,5 @@
-import type { DebugSession } from '../api/debug-session.ts';
-import { apiVersion, plural } from '../api/names.ts';
+import type { DebugSession, Requester } from '../api/debug-session.ts';
+import { apiVersion, plural, requesterMissing } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain } from './api-refusal.ts';
@@ -17,23 +17,44 @@ const path = (namespace: string | undefined, name?: string): string => {
   return `/apis/${apiVersion}/${parts.map(encodeURIComponent).join('/')}`;
 };
 
-/** `onSent` is called when the request is on its way. */
+/**
+ * `onSent` is called when the request is on its way. Who asks is left to the API server to fill in; one that cannot (before Kubernetes 1.36) refuses,
+ * and is then told what it says of us itself: newer ones are spared the question.
+ */
 export async function createSession(api: ApiClient, session: NewSession, onSent: () => void): Promise<DebugSession> {
   const { namespace } = session.metadata;
   try {
-    return asSession(
-      await api.send({
-        method: 'POST',
-        path: path(namespace),
-        // Strict: a field that this cluster's older CRD does not have must not be dropped in silence.
-        query: { fieldValidation: 'Strict', fieldManager: 'kubectl-crashcart' },
-        body: session,
-        onSent,
-      }),
-    );
+    return await post(api, session, onSent).catch(async (caught) => {
+      if (!(caught instanceof ApiRefusal && caught.message.includes(requesterMissing))) throw caught;
+      const requestedBy = await whoAmI(api);
+      return await post(api, { ...session, spec: { ...session.spec, requestedBy } }, onSent);
+    });
   } catch (caught) {
     throw explain(caught, { verb: 'create', resource: plural, namespace });
   }
+}
+
+const post = async (api: ApiClient, session: NewSession, onSent: () => void): Promise<DebugSession> =>
+  asSession(
+    await api.send({
+      method: 'POST',
+      path: path(session.metadata.namespace),
+      // Strict: a field that this cluster's older CRD does not have must not be dropped in silence.
+      query: { fieldValidation: 'Strict', fieldManager: 'kubectl-crashcart' },
+      body: session,
+      onSent,
+    }),
+  );
+
+/** What `kubectl auth whoami` asks. */
+async function whoAmI(api: ApiClient): Promise<Requester> {
+  const review = (await api.send({
+    method: 'POST',
+    path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+  })) as { status?: { userInfo?: { username?: string; uid?: string; groups?: readonly string[] } } };
+  const { username = '', uid, groups = [] } = review.status?.userInfo ?? {};
+  return { username, ...(uid ? { uid } : {}), groups };
 }
 
 export async function getSession(api: ApiClient, namespace: string, name: string): Promise<DebugSession> {

@@ -123,9 +123,31 @@ test('a cluster without Crashcart is named as that by create and by version', as
   expect(code).toBe(1);
 });
 
+test('an API server that does not fill in who asks is told what it says of us', async () => {
+  api.refuseCreateOnce = {
+    code: 422,
+    status: {
+      kind: 'Status',
+      status: 'Failure',
+      reason: 'Invalid',
+      message: 'denied request: spec.requestedBy is missing: …',
+    },
+  };
+  api.posts.set('/apis/authentication.k8s.io/v1/selfsubjectreviews', {
+    status: { userInfo: { username: 'alice', groups: ['dev', 'system:authenticated'] } },
+  });
+  api.attached = (socket) => new ScriptedShell(socket).exit(0);
+  expect(await runPlugin(api, ['web-0', '--reason', 'INC-7', '--', 'true'])).toMatchObject({ code: 0 });
+  expect(api.only.spec).toMatchObject({
+    reason: 'INC-7',
+    requestedBy: { username: 'alice', groups: ['dev', 'system:authenticated'] },
+  });
+});
+
 test('completion knows verbs, pods, containers, sessions and values', async () => {
   api.routes.set('/api/v1/namespaces/shop/pods?limit=500', { items: [{ metadata: { name: 'web-0' } }] });
   api.routes.set('/api/v1/namespaces/shop/pods/web-0', { spec: { containers: [{ name: 'app' }, { name: 'proxy' }] } });
+  api.routes.set('/apis/crashcart.dev/v1alpha1/debugprofiles', { items: [{ metadata: { name: 'netadmin' } }] });
   store('web-0-a');
   expect(await output('__complete', 'web')).toBe('web-0\n:4\n');
   expect(await output('__complete', 'pod/')).toBe('pod/web-0\n:4\n');

@@ -17,13 +17,14 @@ export function createLauncher({ cri, processes }: LauncherOptions): Launch {
     const target = await findTarget(desired, { cri, kernel });
     const watch = new AbortController();
     try {
-      const { uid, toolbox, profile, command, tty, stdin, visibility, user } = desired;
+      const { uid, toolbox, profile, rules, command, tty, stdin, visibility, user } = desired;
       const process = await startProcess(
         {
           uid,
           target,
           toolbox,
           profile,
+          rules,
           tty,
           stdin,
           visibility,

@@ -9,7 +9,8 @@
  *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=     frames both ways; 200 once the command runs (the agent holds
  *                                                                  the answer while it prepares), else a Refusal
  */
-import type { ProfileName, Visibility } from '../api/debug-session.ts';
+import type { Visibility } from '../api/debug-session.ts';
+import type { ProfileRules } from '../api/profile-rules.ts';
 import type { Reason } from '../base/errors.ts';
 
 export const paths = {
@@ -40,7 +41,9 @@ export interface DesiredSession {
   /** `id` as in the pod's status, with its scheme: `containerd://…`. */
   readonly container: { readonly name: string; readonly id: string };
   readonly toolbox: string;
-  readonly profile: ProfileName;
+  /** For people: the log, messages, the session's own environment. What it allows stands in `rules`. */
+  readonly profile: string;
+  readonly rules: ProfileRules;
   /** Left out: the default shell. */
   readonly command?: readonly string[];
   readonly tty: boolean;

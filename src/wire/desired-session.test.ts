@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { shippedProfiles } from '../api/profile-rules.ts';
 import { parseDesiredSession } from './desired-session.ts';
 
 const good = {
@@ -9,6 +10,7 @@ const good = {
   container: { name: 'web', id: 'containerd://abc' },
   toolbox: 'default',
   profile: 'general',
+  rules: shippedProfiles.general,
   command: ['sh', '-c', 'exit 7'],
   tty: false,
   stdin: true,
@@ -18,10 +20,23 @@ const good = {
   idleTimeoutMs: 60_000,
 };
 
+const withRules = (rules: object) => ({ ...good, rules: { ...good.rules, ...rules } });
+
 test('a session is read as it was sent, without what is not known', () => {
   expect(parseDesiredSession(JSON.parse(JSON.stringify({ ...good, surprise: 1 })))).toEqual(good);
   const { command, user, ...least } = good;
   expect(parseDesiredSession(least)).toEqual(least);
+});
+
+test('an order of a controller that sends no rules means what its profile always meant', () => {
+  const { rules, ...older } = { ...good, profile: 'sysadmin' };
+  expect(parseDesiredSession(older).rules).toEqual(shippedProfiles.sysadmin);
+  expect(rules).not.toEqual(shippedProfiles.sysadmin);
+});
+
+test('the rules count, not the name: a profile of any name may be sent with them', () => {
+  const sent = { ...good, profile: 'night-shift', rules: { ...shippedProfiles.restricted, limits: { cpus: 0.5 } } };
+  expect(parseDesiredSession(sent)).toEqual(sent);
 });
 
 test.each<[string, unknown, string]>([
@@ -31,7 +46,14 @@ test.each<[string, unknown, string]>([
   ['a uid with a newline', { ...good, uid: 'a\n' }, 'letters, digits and dashes'],
   ['no pod', { ...good, pod: undefined }, 'session.pod must be an object'],
   ['a long name', { ...good, name: 'x'.repeat(300) }, 'session.name must be a text of at most 253'],
-  ['a profile that is none', { ...good, profile: 'root' }, 'session.profile must be one of general'],
+  ['a profile that is none', { ...good, profile: 'root', rules: undefined }, 'session.profile must be one of general'],
+  ['a capability that is a path', withRules({ capabilities: { add: ['../x'] } }), 'must name capabilities'],
+  ['too many capabilities', withRules({ capabilities: { add: Array(65).fill('CHOWN') } }), 'a list of at most 64'],
+  ['capabilities that are a text', withRules({ capabilities: { add: 'all' } }), 'capabilities.add must be a list'],
+  ['users that are none', withRules({ users: 'Root' }), 'session.rules.users must be one of Reachable, Any'],
+  ['a filter that is none', withRules({ seccomp: 'Off' }), 'session.rules.seccomp must be one of'],
+  ['memory that is negative', withRules({ limits: { memoryBytes: -1 } }), 'limits.memoryBytes must be a whole number'],
+  ['no processor', withRules({ limits: { cpus: 0 } }), 'limits.cpus must be a number of cores'],
   ['a flag that is a text', { ...good, tty: 'true' }, 'session.tty must be true or false'],
   ['a NUL in the command', { ...good, command: ['sh\0x'] }, 'without NUL'],
   ['a command that is a text', { ...good, command: 'sh' }, 'session.command must be a list'],

@@ -1,7 +1,8 @@
-import { profiles, visibilities } from '../api/debug-session.ts';
+import { visibilities } from '../api/debug-session.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { DesiredSession } from './agent-protocol.ts';
 import { Fields } from './fields.ts';
+import { parseRules } from './rules.ts';
 
 /** The kernel's own bound for one argument (MAX_ARG_STRLEN is 128 KiB) is over what a whole request may have. */
 const maxArguments = 1024;
@@ -28,7 +29,8 @@ export function parseDesiredSession(value: unknown): DesiredSession {
     pod: { name: pod.text('name'), uid: pod.text('uid', 128) },
     container: { name: container.text('name', 63), id: container.text('id', 512) },
     toolbox: session.text('toolbox', 63),
-    profile: session.oneOf('profile', profiles),
+    profile: session.text('profile', 63),
+    rules: parseRules(session),
     ...session.optional('command', parseCommand),
     tty: session.flag('tty'),
     stdin: session.flag('stdin'),

@@ -128,8 +128,14 @@ export function errorOfStatus(body: unknown, httpCode: number): CrashcartError {
 const codes = {
   400: [],
   401: [reasons.Unauthorized],
-  403: [reasons.Forbidden, reasons.ProfileRefused],
-  404: [reasons.NotFound, reasons.PodNotFound, reasons.ContainerNotFound, reasons.ToolboxNotFound],
+  403: [reasons.Forbidden, reasons.ProfileRefused, reasons.PolicyMissing],
+  404: [
+    reasons.NotFound,
+    reasons.PodNotFound,
+    reasons.ContainerNotFound,
+    reasons.ToolboxNotFound,
+    reasons.ProfileNotFound,
+  ],
   409: [
     reasons.PodFinished,
     reasons.PodReplaced,

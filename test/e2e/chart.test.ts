@@ -77,15 +77,19 @@ describe('the names', () => {
     const { spec } = one('CustomResourceDefinition', `${names.plural}.${names.group}`);
     expect(spec.names).toMatchObject({ kind: names.kind, plural: names.plural, shortNames: [names.shortName] });
     const { spec: session, status } = spec.versions[0].schema.openAPIV3Schema.properties;
-    expect(session.properties.profile.enum).toEqual(profiles);
+    expect(Object.keys(JSON.parse(one('ConfigMap', 'crashcart-controller')['data']['profiles.json']))).toEqual(
+      [...profiles].sort(),
+    );
     expect(session.properties.visibility.enum).toEqual(visibilities);
     expect(session.properties.maxDuration.pattern).toBe(durationPattern);
     expect(status.properties.phase.enum).toEqual(phases);
   });
 
   test('in crds/ are the chart’s', async () => {
-    const [shipped] = parseAllDocuments(await readFile(join(root, 'crds/debugsession.yaml'), 'utf8'));
-    expect(one('CustomResourceDefinition', 'debugsessions.crashcart.dev')['spec']).toEqual(shipped?.toJS().spec);
+    for (const name of ['debugsession', 'debugprofile']) {
+      const [shipped] = parseAllDocuments(await readFile(join(root, `crds/${name}.yaml`), 'utf8'));
+      expect(one('CustomResourceDefinition', `${name}s.crashcart.dev`)['spec']).toEqual(shipped?.toJS().spec);
+    }
   });
 });
 
@@ -106,7 +110,7 @@ describe('the rights', () => {
   });
 
   test('go to nobody by default: the roles for people are bound and aggregated only on request', async () => {
-    const people = /^crashcart-(user|admin|view)$/;
+    const people = /^crashcart-(user|admin|observer|view)$/;
     const labels = (all: Manifest[]): string[] =>
       all
         .filter(({ kind, metadata }) => kind === 'ClusterRole' && people.test(metadata.name))
@@ -144,7 +148,8 @@ describe('the pods', () => {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     });
-    expect(pod.hostPID ?? pod.hostNetwork ?? pod.hostIPC ?? pod.volumes).toBeUndefined();
+    expect(pod.hostPID ?? pod.hostNetwork ?? pod.hostIPC).toBeUndefined();
+    expect(pod.volumes).toEqual([{ name: 'files', configMap: { name: 'crashcart-controller' } }]);
   });
 
   test('of the agent have no token for the API server, no host network, no port of the host and a list of capabilities', () => {

@@ -5,7 +5,10 @@ import { dryRun, must, type Spec, session } from '../support/dry-run.ts';
 
 test('fills in what was left out', async () => {
   const { stdout } = await dryRun(session());
-  expect((JSON.parse(stdout) as { spec: Spec }).spec).toEqual({
+  // requestedBy: see authority.test.ts.
+  const { requestedBy, ...spec } = (JSON.parse(stdout) as { spec: Spec }).spec;
+  expect(requestedBy).toBeDefined();
+  expect(spec).toEqual({
     target: { pod: { name: 'web-0' } },
     toolbox: 'default',
     profile: 'general',
@@ -25,6 +28,7 @@ test.each<[string, Spec]>([
   ['durations of several units', { maxDuration: '1h30m', idleTimeout: '90s', ttlAfterFinished: '1500ms' }],
   ['neither terminal nor input, but a command', { tty: false, command: ['true'] }],
   ['input without a terminal and a command', { tty: false, stdin: true }],
+  ['a reason with an accent', { reason: 'INC-7: wer hält die Verbindung?' }],
   ['the user root', { user: { uid: 0, gid: 0 } }],
   ['a container and a pod with dots', { target: { pod: { name: 'web-0.v1', container: 'main' } } }],
 ])('accepts %s', async (_, spec) => {
@@ -38,7 +42,10 @@ test.each<[string, Spec, RegExp]>([
   ['a pod name that is a path', { target: { pod: { name: '../x' } } }, /spec\.target\.pod\.name: Invalid value/],
   ['a container name with a dot', { target: { pod: { name: 'a', container: 'a.b' } } }, /container: Invalid value/],
   ['a toolbox that is a path', { toolbox: '../../etc' }, /spec\.toolbox: Invalid value/],
-  ['an unknown profile', { profile: 'root' }, /Unsupported value: "root": supported values: "general", "baseline"/],
+  ['a profile that is a path', { profile: '../root' }, /spec\.profile: Invalid value/],
+  ['a reason of two lines', { reason: 'a\nb' }, /the reason must be one line without control characters/],
+  ['an empty reason', { reason: '' }, /spec\.reason: Invalid value/],
+  ['a requester without a name', { requestedBy: { groups: [] } }, /spec\.requestedBy\.username: Required value/],
   [
     'an unknown visibility',
     { visibility: 'All' },

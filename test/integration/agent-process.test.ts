@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildBundle, programs } from '../../builder/bundle/bundles.ts';
+import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import type { AgentLink } from '../../src/gateway/agent-link.ts';
 import type { DesiredSession } from '../../src/wire/agent-protocol.ts';
 import { channels } from '../../src/wire/channel.ts';
@@ -107,6 +108,7 @@ const desired = (last: string): DesiredSession => ({
   container: { name: 'main', id: container.id },
   toolbox: 'default',
   profile: 'general',
+  rules: shippedProfiles.general,
   command: ['sleep', '1000'],
   tty: false,
   stdin: false,

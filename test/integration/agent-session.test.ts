@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { closeAll, loadKernel } from '../../src/linux/kernel.ts';
 import { type Cri, connectCri } from '../../src/node-agent/cri/cri.ts';
@@ -95,6 +96,7 @@ const start = (over: Partial<DesiredSession> = {}, from: RunningContainer = cont
       container: { name: 'main', id: from.id },
       toolbox: 'default',
       profile: 'general',
+      rules: shippedProfiles.general,
       tty: false,
       stdin: true,
       visibility: 'Session',

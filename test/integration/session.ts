@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProfileName } from '../../src/api/debug-session.ts';
+import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type Kernel, loadKernel } from '../../src/linux/kernel.ts';
 import { namespaceOf } from '../../src/linux/namespaces.ts';
@@ -52,8 +54,11 @@ export function openAgent(): Agent {
 
 let sessions = 0;
 
+/** `rules` go before the profile's. */
+type Request = Partial<Omit<ProcessRequest, 'profile'>> & { readonly profile?: ProfileName };
+
 /** A non-interactive `general` session of visibility Session, unless told otherwise. */
-export function start(agent: Agent, container: Container, request: Partial<ProcessRequest>): Promise<SessionProcess> {
+export function start(agent: Agent, container: Container, request: Request): Promise<SessionProcess> {
   const uid = `session-${process.pid}-${++sessions}`;
   return startProcess(
     {
@@ -61,6 +66,7 @@ export function start(agent: Agent, container: Container, request: Partial<Proce
       target: container.target,
       toolbox: 'default',
       profile: 'general',
+      rules: shippedProfiles[request.profile ?? 'general'],
       tty: false,
       stdin: false,
       visibility: 'Session',
@@ -83,7 +89,7 @@ export async function run(
   agent: Agent,
   container: Container,
   command: readonly string[],
-  request: Partial<ProcessRequest> & { readonly input?: string | Uint8Array } = {},
+  request: Request & { readonly input?: string | Uint8Array } = {},
 ): Promise<Result> {
   const { input, ...rest } = request;
   const session = await start(agent, container, { command, ...rest });

@@ -41,6 +41,10 @@ export class ApiDouble {
   /** TCP connections that were accepted. */
   connections = 0;
   refuseCreate: Refusal | undefined;
+  /** The first create only. */
+  refuseCreateOnce: Refusal | undefined;
+  /** POST paths beside the sessions', and their answers. */
+  readonly posts = new Map<string, unknown>();
   /** Asked for each attach, in order; undefined lets it through. */
   refuseAttach: (() => Refusal | undefined) | undefined;
   /** Milliseconds before an attach is answered. */
@@ -109,6 +113,7 @@ export class ApiDouble {
 
   #decide(method: string, url: URL, body: string): readonly [number, unknown] {
     const [, namespace, name] = sessionsPath.exec(url.pathname) ?? [];
+    if (method === 'POST' && this.posts.has(url.pathname)) return [201, this.posts.get(url.pathname)];
     if (method === 'POST' && namespace) return this.#create(namespace, body);
     if (method === 'DELETE' && namespace && name) return this.#delete(namespace, name);
     if (sessionsPath.test(url.pathname)) return this.#read(namespace, name);
@@ -118,6 +123,9 @@ export class ApiDouble {
 
   #create(namespace: string, body: string): readonly [number, unknown] {
     if (this.refuseCreate) return [this.refuseCreate.code, this.refuseCreate.status];
+    const { refuseCreateOnce } = this;
+    this.refuseCreateOnce = undefined;
+    if (refuseCreateOnce) return [refuseCreateOnce.code, refuseCreateOnce.status];
     const session = JSON.parse(body) as StoredSession;
     session.metadata = {
       ...session.metadata,

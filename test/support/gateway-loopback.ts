@@ -96,6 +96,7 @@ export function debugSession(name: string, status: DebugSession['status'] = {}):
       target: { pod: { name: 'web-0' } },
       toolbox: 'default',
       profile: 'general',
+      requestedBy: { username: 'alice', groups: [] },
       tty: true,
       stdin: true,
       visibility: 'Session',
@@ -144,6 +145,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
   const reviews = new ReviewsDouble();
   const cache = new SessionCacheDouble();
   const registry = new AgentRegistry();
+  const visits: string[] = [];
   const keepAlive = options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive };
   const common = { reviews, metrics: noMetrics, log: silentLogger, ...keepAlive };
   const tunnels = new TunnelListener({
@@ -157,6 +159,8 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     ...common,
     sessions: cache,
     agents: registry,
+    onForeign: (_session, user, { mode, refused }) =>
+      visits.push(`${user.name} ${mode}${refused === undefined ? '' : ` refused: ${refused}`}`),
     ...(options.reviewEveryMs === undefined ? {} : { reviewEveryMs: options.reviewEveryMs }),
   });
   const server = new GatewayServer({
@@ -237,6 +241,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     tunnels,
     attach,
     server,
+    visits,
   } as const;
   const more = { port, tunnelPort, directory, startAgent, connect, stop } as const;
   if (options.agent === false) return { ...loopback, ...more, agent: new SessionsDouble() };

@@ -1,5 +1,6 @@
 /** A registry of sessions over in-memory processes, for tests with a fake clock. */
 import { vi } from 'vitest';
+import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Registry } from '../../src/node-agent/sessions/registry.ts';
 import type { Attachment, AttachRequest, Frame } from '../../src/node-agent/sessions/sessions.ts';
@@ -15,6 +16,7 @@ export const desired = (uid: string, over: Partial<DesiredSession> = {}): Desire
   container: { name: 'web', id: 'containerd://abc' },
   toolbox: 'default',
   profile: 'general',
+  rules: shippedProfiles.general,
   tty: false,
   stdin: true,
   visibility: 'Session',

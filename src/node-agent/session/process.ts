@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultShell } from '../../api/names.ts';
-import { shippedProfiles } from '../../api/profile-rules.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
 import { sealProgram } from '../../linux/descriptors.ts';
@@ -50,12 +49,12 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   const { target } = request;
   await using undo = new AsyncDisposableStack();
   using surroundings = examineTarget(deps.kernel, target);
-  const { profile, user } = request;
+  const { profile, rules, user } = request;
   const { available, seesNode, securityModule } = surroundings;
   const privileges = decidePrivileges({
     spec: target.spec,
     profile,
-    rules: request.rules ?? shippedProfiles[profile],
+    rules,
     user,
     available,
     seesNode,

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { ProfileName, Visibility } from '../../api/debug-session.ts';
+import type { Visibility } from '../../api/debug-session.ts';
 import type { ProfileRules } from '../../api/profile-rules.ts';
 import type { ResourceLimit } from '../../linux/rlimits.ts';
 import type { SeccompFilter } from '../../linux/seccomp/filter.ts';
@@ -37,9 +37,9 @@ export interface ProcessRequest {
   readonly uid: string;
   readonly target: ProcessTarget;
   readonly toolbox: string;
-  readonly profile: ProfileName;
-  /** What the profile means; left out: as shipped. */
-  readonly rules?: ProfileRules;
+  /** For messages; `rules` decide. */
+  readonly profile: string;
+  readonly rules: ProfileRules;
   /** Looked up on the session's PATH; left out: an interactive bash. */
   readonly command?: readonly string[];
   readonly tty: boolean;

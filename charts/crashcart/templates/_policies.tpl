@@ -1,0 +1,143 @@
+{{- /*
+The admission policies, each as {name, spec}. A template of its own because they are needed twice: as objects in the API server (admission.yaml)
+and as what the controller compares those objects with (policies.yaml): it starts nothing while one of them is missing or was changed.
+
+A session can run a command without anybody attaching: so who creates one is checked here, inside the API server, whatever the client.
+`authorizer` asks with all that the request carries (groups, uid, extra), and for the impersonated user when there is one. The checks name
+the namespace, so that rights given there (RoleBinding) count as well as rights given everywhere.
+*/ -}}
+{{- define "crashcart.policies" -}}
+- name: debugsessions.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [CREATE]
+          resources: [debugsessions]
+    variables:
+      - name: pod
+        expression: object.spec.target.pod.name
+      - name: profile
+        expression: object.spec.profile
+      - name: uid
+        expression: 'has(request.userInfo.uid) ? request.userInfo.uid : ""'
+      - name: groups
+        expression: 'has(request.userInfo.groups) ? request.userInfo.groups : []'
+      - name: namedUid
+        expression: 'has(object.spec.requestedBy) && has(object.spec.requestedBy.uid) ? object.spec.requestedBy.uid : ""'
+      - name: namedGroups
+        expression: 'has(object.spec.requestedBy) && has(object.spec.requestedBy.groups) ? object.spec.requestedBy.groups : []'
+    validations:
+      - reason: Forbidden
+        expression: >-
+          authorizer.group('').resource('pods').subresource('exec').namespace(request.namespace).name(variables.pod).check('create').allowed()
+        messageExpression: >-
+          'a session in pod ' + variables.pod + ' needs the right to create pods/exec on it, and ' + request.userInfo.username +
+          ' does not have it in namespace ' + request.namespace + '; ask for a role with verb create on pods/exec there'
+      - reason: Forbidden
+        expression: >-
+          authorizer.group('crashcart.dev').resource('debugprofiles').namespace(request.namespace).name(variables.profile).check('use').allowed()
+        messageExpression: >-
+          'profile ' + variables.profile + ' needs the right to use debugprofiles/' + variables.profile + ' in crashcart.dev, and ' +
+          request.userInfo.username + ' does not have it in namespace ' + request.namespace +
+          '; choose another profile or ask for the role ' +
+          (variables.profile in ['general', 'baseline', 'restricted'] ? 'crashcart-user' : 'crashcart-admin')
+      # Before 1.36 nothing fills it in on the server: the plugin does, and a manifest has to say it.
+      - reason: Invalid
+        expression: has(object.spec.requestedBy)
+        messageExpression: >-
+          'spec.requestedBy is missing: write username ' + request.userInfo.username + ' there (kubectl auth whoami -o yaml shows uid and groups, too), or create the session with kubectl crashcart, which fills it in'
+      - reason: Forbidden
+        expression: "!has(object.spec.requestedBy) || object.spec.requestedBy.username == request.userInfo.username"
+        messageExpression: >-
+          'spec.requestedBy names ' + object.spec.requestedBy.username + ', but the session is created by ' + request.userInfo.username +
+          '; leave it out or name yourself'
+      # A list of hundreds of groups comes in the same order, or is compared as a whole only where that is cheap.
+      - reason: Forbidden
+        expression: >-
+          !has(object.spec.requestedBy) || (variables.namedUid == variables.uid && (variables.namedGroups == variables.groups ||
+          (variables.namedGroups.size() <= 100 && variables.groups.size() <= 100 && sets.equivalent(variables.namedGroups, variables.groups))))
+        messageExpression: >-
+          'spec.requestedBy does not have the uid and the groups of ' + request.userInfo.username +
+          '; leave it out where the API server fills it in, or write what kubectl auth whoami -o yaml shows'
+# Our finalizer on a session means that something of it may still be on a node. Taking it off by hand hides that, so it needs a right of its own
+# (`update debugsessions/finalizers`), which the controller has and an administrator of the cluster.
+- name: debugsessions-finalizer.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [UPDATE]
+          resources: [debugsessions]
+    matchConditions:
+      - name: takes-the-finalizer-off
+        expression: >-
+          has(oldObject.metadata.finalizers) && 'crashcart.dev/session' in oldObject.metadata.finalizers &&
+          !(has(object.metadata.finalizers) && 'crashcart.dev/session' in object.metadata.finalizers)
+    validations:
+      - reason: Forbidden
+        expression: >-
+          authorizer.group('crashcart.dev').resource('debugsessions').subresource('finalizers').namespace(request.namespace).name(object.metadata.name).check('update').allowed()
+        message: >-
+          the finalizer crashcart.dev/session is taken off by the controller once nothing of the session is left on its node; delete the
+          session and wait, or ask for the right to update debugsessions/finalizers in crashcart.dev
+# Gateway and reconciler believe the status: which node, which pod, which container. Not even an administrator writes it.
+- name: debugsessions-status.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [UPDATE]
+          resources: [debugsessions/status]
+    validations:
+      - reason: Forbidden
+        expression: request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:crashcart-controller'
+        message: the status of a DebugSession is written by the controller only
+# What the profile forbids is said at creation, in words, not by a session that fails. One evaluation for each profile that there is; only
+# the session's own says something. The controller decides the same when it starts a session: profiles may have changed by then.
+- name: debugsessions-profile.crashcart.dev
+  paramRef:
+    selector: {}
+    parameterNotFoundAction: Allow
+  spec:
+    failurePolicy: Fail
+    paramKind:
+      apiVersion: crashcart.dev/v1alpha1
+      kind: DebugProfile
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [CREATE]
+          resources: [debugsessions]
+    variables:
+      - name: other
+        expression: params.metadata.name != object.spec.profile
+    validations:
+      - reason: Invalid
+        expression: "variables.other || !has(params.spec.recording) || params.spec.recording == 'None'"
+        messageExpression: >-
+          'the profile ' + object.spec.profile + ' asks for a recording, and this version of Crashcart cannot record: use another profile'
+      - reason: Invalid
+        expression: variables.other || !has(params.spec.requireReason) || !params.spec.requireReason || has(object.spec.reason)
+        messageExpression: >-
+          'the profile ' + object.spec.profile + ' requires a reason: give one with --reason, or in spec.reason'
+      - reason: Forbidden
+        expression: variables.other || !has(params.spec.visibilities) || object.spec.visibility in params.spec.visibilities
+        messageExpression: >-
+          'the profile ' + object.spec.profile + ' does not allow the visibility ' + object.spec.visibility + ', only ' + params.spec.visibilities.join(', ')
+      - reason: Forbidden
+        expression: variables.other || !has(params.spec.toolboxes) || object.spec.toolbox in params.spec.toolboxes
+        messageExpression: >-
+          'the profile ' + object.spec.profile + ' does not allow the toolbox ' + object.spec.toolbox + ', only ' + params.spec.toolboxes.join(', ')
+{{- end }}
