@@ -15,7 +15,7 @@ help: ## Print the targets
 demo: deps root images ## Everything from nothing, then a shell inside a running distroless pod
 	@$(NODE) test/demo/main.ts
 
-test: lint types unit integration e2e ## Everything, then all tests: lint, types, unit, integration (real kernel), e2e (real cluster)
+test: lint types unit fuzz-short integration e2e ## Everything, then all tests: lint, types, unit, fuzz, integration (real kernel), e2e (real cluster)
 
 cluster: deps root images ## A two-node Kubernetes on this machine with Crashcart in it
 	@$(NODE) test/demo/cluster.ts
@@ -32,6 +32,9 @@ toolbox: deps ## build/toolbox/*.erofs
 bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 	@$(NODE) bench/main.ts
 
+bench-scale: deps ## A thousand attached clients, five thousand agents on two gateways; no cluster, a few minutes
+	@$(NODE) bench/scale/main.ts
+
 soak: deps root images binaries ## A gigabyte in each direction through client-go's own client, on a real cluster (root)
 	@CRASHCART_STREAM_MB=1024 $(VITEST) run --project e2e test/e2e/remotecommand.test.ts
 
@@ -46,6 +49,12 @@ types: deps ## Type check
 
 unit: deps ## Tests without privileges
 	@$(VITEST) run --project unit
+
+fuzz: deps ## A million generated inputs for each parser and codec (FUZZ_SEED=n repeats a run)
+	@FUZZ_RUNS=$${FUZZ_RUNS:-1000000} $(VITEST) run --project fuzz
+
+fuzz-short: deps
+	@$(VITEST) run --project fuzz
 
 binaries: deps ## Kubernetes, containerd, runc and the like for the test nodes, into the cache (the first time about 12 minutes)
 	@$(NODE) test/cluster/main.ts build >/dev/null
@@ -73,4 +82,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox bench soak lint format types unit integration e2e clean preflight root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight root deps binaries

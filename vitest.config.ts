@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Three tiers: unit (no privilege, no processes), integration (the real kernel, root) and e2e (the real cluster).
+// Four tiers: unit (no privilege, no processes), fuzz (as unit, with generated inputs), integration (the real kernel, root) and e2e (the real cluster).
 // Files of the upper two run one after another: they count what is left on the machine, so they must not overlap.
 export default defineConfig({
   test: {
@@ -17,6 +17,8 @@ export default defineConfig({
           ],
         },
       },
+      // Property-based; FUZZ_RUNS inputs for each target.
+      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'] } },
       {
         test: {
           name: 'integration',
