@@ -24,6 +24,7 @@ test('a profile that says nothing gives what the container has, with the limits 
       maxDuration: '24h',
       idleTimeout: '24h',
       recording: 'None',
+      recordingFailure: 'End',
       requireReason: false,
     },
   });
@@ -43,7 +44,8 @@ test.each<[string, unknown]>([
   ['spec.limits.cpu', { limits: { cpu: '-1' } }],
   ['spec.limits.pids', { limits: { pids: '12' } }],
   ['spec.seccomp', { seccomp: 'Unconfined' }],
-  ['spec.recording', { recording: 'Some' }],
+  ['spec.recording', { recording: 'Commands' }],
+  ['spec.recordingFailure', { recordingFailure: 'Ignore' }],
   ['spec.capabilities.add[0]', { capabilities: { add: [1] } }],
 ])('an error names the place: %s', (path, spec) => {
   expect(() => parseDebugProfile(profile(spec))).toThrow(expect.objectContaining({ name: 'ParseError', path }));

@@ -3,8 +3,13 @@ import { type Visibility, visibilities } from './debug-session.ts';
 import { type ProfileRules, type SessionLimits, seccompRules } from './profile-rules.ts';
 import { boolean, fields, number, oneOf, optionalText, ParseError, some, text, textList } from './read.ts';
 
-export const recordings = ['None', 'Commands', 'Full'] as const;
+export const recordings = ['None', 'Full'] as const;
+/** Full: all that the terminal shows. What was typed and not shown is in none (docs/decisions/recording.md says why there is no third value). */
 export type Recording = (typeof recordings)[number];
+
+export const recordingFailures = ['End', 'Continue'] as const;
+/** What becomes of a session that cannot be recorded (any more): it does not start, or is ended; or it goes on and its status says so. */
+export type RecordingFailure = (typeof recordingFailures)[number];
 
 export interface DebugProfile {
   readonly name: string;
@@ -23,6 +28,7 @@ export interface ProfileBounds {
   readonly maxDuration: string;
   readonly idleTimeout: string;
   readonly recording: Recording;
+  readonly recordingFailure: RecordingFailure;
   readonly requireReason: boolean;
 }
 
@@ -42,6 +48,7 @@ export function parseDebugProfile(value: unknown): DebugProfile {
       maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '24h',
       idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '24h',
       recording: oneOf(recordings, spec, 'recording', 'spec') ?? 'None',
+      recordingFailure: oneOf(recordingFailures, spec, 'recordingFailure', 'spec') ?? 'End',
       requireReason: boolean(spec, 'requireReason', 'spec') ?? false,
     },
   };

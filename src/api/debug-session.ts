@@ -91,6 +91,17 @@ export interface Exit {
   readonly at: string;
 }
 
+export interface RecordingStatus {
+  /** Recording | Complete | Incomplete (it stopped before the session did, or never began; `message` says why). */
+  readonly state: string;
+  /** `node:NAME`, `s3://BUCKET/KEY` or `directory:PATH`. */
+  readonly location: string;
+  readonly bytes: number;
+  /** Of the whole file, in hex; once nothing is written any more. */
+  readonly sha256?: string;
+  readonly message?: string;
+}
+
 export interface DebugSessionStatus {
   readonly phase?: Phase;
   readonly observedGeneration?: number;
@@ -102,6 +113,8 @@ export interface DebugSessionStatus {
   readonly startedAt?: string;
   readonly finishedAt?: string;
   readonly exit?: Exit;
+  /** Set when the profile asks for a recording. */
+  readonly recording?: RecordingStatus;
   /** The command line that opens it: `kubectl crashcart attach NAME -n NAMESPACE`. */
   readonly attach?: string;
   /** Generation of the DebugProfile whose rules the session got. */

@@ -16,6 +16,8 @@ export const attachSubresource = 'attach';
 /** Rights, not resources: nothing is served at these names. To type into another person's session; to read along in it. */
 export const attachOthersSubresource = 'attachothers';
 export const observeSubresource = 'observe';
+/** `get` of it is the right to see what a recorded session has shown. */
+export const recordingSubresource = 'recording';
 
 export const finalizer = 'crashcart.dev/session';
 export const fieldManager = 'crashcart-controller';
@@ -49,5 +51,10 @@ export const defaultShell = [
 /** Stands in the refusal of a session that does not say who asks for it: the plugin then says it. */
 export const requesterMissing = 'spec.requestedBy is missing';
 
+const subresourcePath = (namespace: string, name: string, subresource: string): string =>
+  `/apis/${subresourceApiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}/${subresource}`;
+
 export const attachPath = (namespace: string, name: string): string =>
-  `/apis/${subresourceApiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}/${attachSubresource}`;
+  subresourcePath(namespace, name, attachSubresource);
+export const recordingPath = (namespace: string, name: string): string =>
+  subresourcePath(namespace, name, recordingSubresource);

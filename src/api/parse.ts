@@ -8,6 +8,7 @@ import {
   type Exit,
   type ObjectMeta,
   phases,
+  type RecordingStatus,
   type Requester,
   visibilities,
 } from './debug-session.ts';
@@ -120,6 +121,7 @@ function parseStatus(value: unknown): DebugSessionStatus {
     ...some('startedAt', optionalText(status, 'startedAt', at)),
     ...some('finishedAt', optionalText(status, 'finishedAt', at)),
     ...some('exit', status['exit'] === undefined ? undefined : parseExit(status['exit'])),
+    ...some('recording', status['recording'] === undefined ? undefined : parseRecording(status['recording'])),
     ...some('attach', optionalText(status, 'attach', at)),
     ...some('profileGeneration', number(status, 'profileGeneration', at)),
     ...some('maxDuration', optionalText(status, 'maxDuration', at)),
@@ -136,6 +138,18 @@ function parseCondition(value: unknown, at: string): Condition {
     lastTransitionTime: text(condition, 'lastTransitionTime', at),
     reason: text(condition, 'reason', at),
     message: optionalText(condition, 'message', at) ?? '',
+  };
+}
+
+function parseRecording(value: unknown): RecordingStatus {
+  const at = 'status.recording';
+  const recording = fields(value, at);
+  return {
+    state: text(recording, 'state', at),
+    location: text(recording, 'location', at),
+    bytes: required(number(recording, 'bytes', at), `${at}.bytes`),
+    ...some('sha256', optionalText(recording, 'sha256', at)),
+    ...some('message', optionalText(recording, 'message', at)),
   };
 }
 

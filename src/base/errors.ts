@@ -38,6 +38,7 @@ export const reasons = {
   IdleTimeout: 'IdleTimeout',
   Deleted: 'Deleted',
   SessionEnded: 'SessionEnded',
+  RecordingFailed: 'RecordingFailed',
   // Ours
   Timeout: 'Timeout',
   Unavailable: 'Unavailable',

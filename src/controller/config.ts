@@ -24,6 +24,14 @@ export interface ControllerConfig {
   /** Outside a cluster only. */
   readonly kubeconfig?: string;
   readonly version: string;
+  /** Where finished recordings go. Neither: they stay on their nodes. */
+  readonly recordingsDirectory?: string;
+  readonly recordingsS3Endpoint?: string;
+  readonly recordingsS3Bucket?: string;
+  readonly recordingsS3Region: string;
+  readonly recordingsS3Prefix: string;
+  readonly recordingsS3Credentials: string;
+  readonly recordingsS3Encryption: string;
 }
 
 /** From the command line, then from the environment. Prints and exits for --help, --version and for what is wrong. */
@@ -51,6 +59,17 @@ export function parseConfig(
     )
     .requiredOption('--policies <file>', 'the admission policies without which nothing is started')
     .requiredOption('--profiles <file>', 'the profiles to keep in the cluster')
+    .option('--recordings-directory <directory>', 'volume for finished recordings')
+    .option('--recordings-s3-endpoint <url>', 'S3 service for finished recordings, without the bucket')
+    .option('--recordings-s3-bucket <name>', 'bucket there')
+    .option('--recordings-s3-region <name>', 'region of the bucket', 'us-east-1')
+    .option('--recordings-s3-prefix <path>', 'in front of every key, with a slash at its end', '')
+    .option(
+      '--recordings-s3-credentials <directory>',
+      'files accessKeyId, secretAccessKey, sessionToken',
+      '/etc/crashcart/s3',
+    )
+    .option('--recordings-s3-encryption <name>', 'AES256 or aws:kms', '')
     .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')
     .parse([...argv], { from: 'user' });
   const { reviewEvery, ...options } = command.opts<

@@ -1,7 +1,7 @@
-import type { DebugProfile } from '../api/debug-profile.ts';
+import type { DebugProfile, RecordingFailure } from '../api/debug-profile.ts';
 import type { DebugSession } from '../api/debug-session.ts';
 import { parseDuration } from '../base/duration.ts';
-import type { DesiredSession } from '../wire/agent-protocol.ts';
+import type { DesiredSession, RecordingOrder } from '../wire/agent-protocol.ts';
 import type { ResolvedTarget } from './target.ts';
 
 /** The whole of what an agent is told; undefined when a duration cannot be read. The profile's rules travel with it: the agent asks nobody. */
@@ -29,8 +29,15 @@ export function desiredSession(
     ...(spec.user ? { user: spec.user } : {}),
     maxDurationMs,
     idleTimeoutMs,
+    ...(bounds.recording === 'None' ? {} : { recording: recordingOrder(spec, bounds.recordingFailure) }),
   };
 }
+
+const recordingOrder = ({ requestedBy, reason }: DebugSession['spec'], failure: RecordingFailure): RecordingOrder => ({
+  failure,
+  ...(requestedBy ? { user: requestedBy.username } : {}),
+  ...(reason === undefined ? {} : { reason }),
+});
 
 /** The shorter of two durations; what cannot be read is passed on, for its own error. */
 export function shorter(asked: string, bound: string): string {

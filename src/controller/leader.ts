@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DebugSession } from '../api/debug-session.ts';
 import { CrashcartError, describe } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Agents, AgentsChange } from '../gateway/agents.ts';
@@ -46,6 +47,11 @@ export class Leader {
 
   get queueDepth(): number {
     return this.#queue.depth;
+  }
+
+  /** Gives a session a turn although neither it nor its agent has said anything. */
+  look({ metadata }: DebugSession): void {
+    this.#queue.add(sessionKey(metadata.namespace, metadata.name));
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -4,6 +4,10 @@ import { CrashcartError, describe } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { AgentRegistry } from '../gateway/agents.ts';
 import { AttachServer } from '../gateway/attach.ts';
+import { DirectoryStore } from '../gateway/recordings/directory-store.ts';
+import { S3Store } from '../gateway/recordings/s3-store.ts';
+import { RecordingServer } from '../gateway/recordings/serve.ts';
+import type { RecordingStore } from '../gateway/recordings/store.ts';
 import { GatewayServer } from '../gateway/server.ts';
 import { TunnelListener } from '../gateway/tunnel-listener.ts';
 import { createKubeClient } from '../kube/client.ts';
@@ -27,6 +31,7 @@ import { parseExpectedPolicies } from './policies.ts';
 import { PolicyGuard } from './policy-guard.ts';
 import { Presence } from './presence.ts';
 import { Reconciler } from './reconciler.ts';
+import { RecordingCollector } from './recordings.ts';
 import { keepProfiles, parseShippedProfiles } from './shipped-profiles.ts';
 import { guardUninstall } from './uninstall.ts';
 
@@ -76,7 +81,27 @@ async function main(): Promise<void> {
     reviewEveryMs: config.reviewEveryMs,
     onForeign: (session, user, visit) => recordForeignVisit(events, session, user, visit),
   });
-  const gateway = new GatewayServer({ attach, log });
+  const store = recordingStore(config);
+  const recordings = new RecordingServer({
+    reviews,
+    sessions,
+    agents,
+    metrics: metrics.gateway,
+    log,
+    ...(store ? { store } : {}),
+  });
+  const collector = new RecordingCollector({
+    agents,
+    sessions,
+    log,
+    ...(store ? { store } : {}),
+    collected: (outcome) => metrics.recordingCollected(outcome),
+    onRecorded: (session, status) => {
+      reconciler.recorded(session.metadata.uid, status);
+      leader.look(session);
+    },
+  });
+  const gateway = new GatewayServer({ attach, recordings, log });
   const tunnels = new TunnelListener({ registry: agents, namespace, reviews, metrics: metrics.gateway, log });
   const health = await serveHealth(config.metricsPort, { registry: metrics.registry, ready: () => gateway.ready });
   // Discovery answers before anything else is there.
@@ -99,6 +124,7 @@ async function main(): Promise<void> {
   await election.run(stop, async (term) => {
     await Promise.all([
       leader.run(term),
+      collector.run(term),
       keepCertificates(certificates, term),
       keepProfiles({ client, profiles, shipped, log }, term),
     ]);
@@ -111,6 +137,20 @@ async function main(): Promise<void> {
   await events.flush();
   client.close();
   log.info('stopped');
+}
+
+function recordingStore(config: ControllerConfig): RecordingStore | undefined {
+  const { recordingsDirectory, recordingsS3Endpoint: endpoint, recordingsS3Bucket: bucket } = config;
+  if (recordingsDirectory !== undefined) return new DirectoryStore(recordingsDirectory);
+  if (endpoint === undefined || bucket === undefined) return undefined;
+  return new S3Store({
+    endpoint,
+    bucket,
+    region: config.recordingsS3Region,
+    prefix: config.recordingsS3Prefix,
+    credentials: config.recordingsS3Credentials,
+    encryption: config.recordingsS3Encryption,
+  });
 }
 
 /** The first SIGTERM or SIGINT ends the process in order, the second at once. */

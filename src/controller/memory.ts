@@ -1,4 +1,4 @@
-import type { DebugSessionStatus } from '../api/debug-session.ts';
+import type { DebugSessionStatus, RecordingStatus } from '../api/debug-session.ts';
 import type { AgentLink } from '../gateway/agent-link.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Failure } from './target.ts';
@@ -10,6 +10,8 @@ export interface Remembered {
   refusal?: Failure;
   /** The status as this controller wrote it last, which the watch may not have brought back yet. */
   status?: DebugSessionStatus;
+  /** What is known of its recording from the node's list and the store: newer than what the session's own end said. */
+  recorded?: RecordingStatus;
   /** When it was first looked at, for the metrics; monotonic milliseconds. */
   readonly seenAtMs: number;
 }

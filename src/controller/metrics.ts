@@ -25,6 +25,8 @@ export interface ControllerMetrics {
   dispatched(seconds: number, outcome: string): void;
   /** `seconds` from the first look at the object to the running command. */
   started(seconds: number): void;
+  /** A recording was stored, or recordings of a node could not be. */
+  recordingCollected(outcome: 'stored' | 'failed'): void;
 }
 
 export function createMetrics(gauges: Gauges): ControllerMetrics {
@@ -76,12 +78,17 @@ export function createMetrics(gauges: Gauges): ControllerMetrics {
     [],
   );
 
+  const collected = counter('crashcart_recordings_collected_total', 'Recordings that were taken from their nodes.', [
+    'outcome',
+  ]);
+
   return {
     registry,
     gateway: gatewayMetrics({ counter, histogram, gauge }),
     reconciled: (seconds, outcome) => reconciles.observe({ outcome }, seconds),
     dispatched: (seconds, outcome) => dispatches.observe({ outcome }, seconds),
     started: (seconds) => starts.observe(seconds),
+    recordingCollected: (outcome) => collected.inc({ outcome }),
   };
 }
 

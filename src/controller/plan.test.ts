@@ -50,7 +50,6 @@ describe('a session’s profile and policies', () => {
   });
 
   test.each<[string, Partial<ProfileBounds>, RegExp]>([
-    ['a recording that nobody could make', { recording: 'Full' }, /asks for a recording \(Full\).*cannot record/],
     ['a missing reason', { requireReason: true }, /requires a reason/],
     ['a visibility that it does not allow', { visibilities: ['Container'] }, /visibility Session: it allows Container/],
     ['a toolbox that it does not allow', { toolboxes: ['net'] }, /does not allow the toolbox "default": it allows net/],

@@ -45,17 +45,23 @@ function isHandedOver({ session, dispatched, agent }: Situation): boolean {
 
 /** It has ended: keep the record for its time, and see to it that the node keeps nothing. */
 function planEnded(situation: Situation): readonly Action[] {
-  const { session, observed, nowMs } = situation;
+  const { session, observed, recorded, nowMs } = situation;
   const actions: Action[] = [];
   if (observed) {
-    const status = new StatusBuilder(session, nowMs).cleanedUp(observed).build();
+    const status = new StatusBuilder(session, nowMs).cleanedUp(observed).recorded(observed.recording, recorded).build();
     if (observed.phase === 'Running' || observed.phase === 'Preparing') {
       // Given up here while its agent was away, and now the agent is back with it.
       actions.push({ type: 'removeFromAgent', node: session.status?.nodeName ?? '', reason: reasons.SessionEnded });
     }
     actions.push({ type: 'patchStatus', status });
   } else if (isSweptSince(situation)) {
-    actions.push({ type: 'patchStatus', status: new StatusBuilder(session, nowMs).swept().build() });
+    const status = new StatusBuilder(session, nowMs).swept().recorded(undefined, recorded).build();
+    actions.push({ type: 'patchStatus', status });
+  } else if (recorded) {
+    actions.push({
+      type: 'patchStatus',
+      status: new StatusBuilder(session, nowMs).recorded(undefined, recorded).build(),
+    });
   }
   const deleteAt = deleteAtMs(session) ?? nowMs;
   if (deleteAt <= nowMs) return [...actions, { type: 'deleteObject' }];
@@ -70,8 +76,8 @@ function isSweptSince({ session, agent }: Situation): boolean {
 
 /** The agent has it: its word is the truth about what runs. */
 function planObserved(situation: Situation, observed: ObservedSession): readonly Action[] {
-  const { session, nowMs } = situation;
-  const status = new StatusBuilder(session, nowMs).observed(observed).build();
+  const { session, recorded, nowMs } = situation;
+  const status = new StatusBuilder(session, nowMs).observed(observed).recorded(observed.recording, recorded).build();
   const actions: Action[] = [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
   const overdueAt = observed.phase === 'Running' ? overdueAtMs({ ...session, status }) : undefined;
   if (overdueAt === undefined) return actions;

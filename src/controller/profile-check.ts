@@ -12,11 +12,6 @@ export function profileRefusal({ spec }: DebugSession, { name, bounds }: DebugPr
     reason: reasons.ProfileRefused,
     message: `the profile "${name}" ${why}`,
   });
-  if (bounds.recording !== 'None') {
-    return refuse(
-      `asks for a recording (${bounds.recording}), and this version of Crashcart cannot record: use another profile, or have its spec.recording set to None`,
-    );
-  }
   if (bounds.requireReason && spec.reason === undefined) {
     return refuse('requires a reason: give one with --reason, or in spec.reason');
   }

@@ -76,6 +76,9 @@ class World {
       },
       sessions: () => this.sessions,
       attach: () => Promise.reject(new Error('not here')),
+      recordings: async () => [],
+      recording: () => Promise.reject(new Error('not here')),
+      removeRecording: () => Promise.reject(new Error('not here')),
     };
   }
 

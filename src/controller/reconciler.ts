@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DebugSession } from '../api/debug-session.ts';
+import type { DebugSession, RecordingStatus } from '../api/debug-session.ts';
 import { apiVersion, kind } from '../api/names.ts';
 import { CrashcartError, describe, type Reason, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -69,6 +69,11 @@ export class Reconciler {
     if (phase === 'Preparing' || phase === 'Running') delete dispatched.answer;
   }
 
+  /** The collector of recordings has found or stored the session's: the next turn writes it into the status. */
+  recorded(uid: string, status: RecordingStatus): void {
+    this.#options.memory.of(uid).recorded = status;
+  }
+
   /** The object is gone from the API server. */
   forget(session: DebugSession): void {
     this.#options.memory.forget(session.metadata.uid);
@@ -94,6 +99,7 @@ export class Reconciler {
       observed,
       dispatched: remembered.dispatched !== undefined,
       ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
+      ...(remembered.recorded ? { recorded: remembered.recorded } : {}),
       profile: profiles.get(session.spec.profile) ?? 'absent',
       policies: policies.verdict,
       nowMs: wallClock(),

@@ -94,6 +94,7 @@ export const makeProfile = (bounds: Partial<ProfileBounds> = {}): DebugProfile =
     maxDuration: '24h',
     idleTimeout: '24h',
     recording: 'None',
+    recordingFailure: 'End',
     requireReason: false,
     ...bounds,
   },

@@ -1,5 +1,5 @@
 import type { DebugProfile } from '../api/debug-profile.ts';
-import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
+import type { DebugSession, DebugSessionStatus, RecordingStatus } from '../api/debug-session.ts';
 import type { Reason } from '../base/errors.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Pod } from './pod.ts';
@@ -28,6 +28,8 @@ export interface Situation {
   readonly profile: DebugProfile | 'absent';
   /** Of the admission policies, without which nothing is started. */
   readonly policies: PolicyVerdict;
+  /** From the collector of recordings. */
+  readonly recorded?: RecordingStatus;
   readonly nowMs: number;
 }
 

@@ -1,6 +1,13 @@
-import type { Condition, ConditionType, DebugSession, DebugSessionStatus, Phase } from '../api/debug-session.ts';
+import type {
+  Condition,
+  ConditionType,
+  DebugSession,
+  DebugSessionStatus,
+  Phase,
+  RecordingStatus,
+} from '../api/debug-session.ts';
 import { conditionTypes } from '../api/debug-session.ts';
-import type { ObservedSession } from '../wire/agent-protocol.ts';
+import type { ObservedRecording, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Failure, ResolvedTarget } from './target.ts';
 
 type Mutable<T> = { -readonly [P in keyof T]: T[P] };
@@ -118,6 +125,16 @@ export class StatusBuilder {
     return this;
   }
 
+  /** `known` comes from the node's list of recordings or from the store; what the session's own agent says counts until then. */
+  recorded(observed: ObservedRecording | undefined, known: RecordingStatus | undefined): this {
+    const { recording, nodeName } = this.#status;
+    if (known) this.#status.recording = known;
+    else if (observed && (recording === undefined || recording.location === nodeLocation(nodeName))) {
+      this.#status.recording = { ...observed, location: nodeLocation(nodeName) };
+    }
+    return this;
+  }
+
   preparing(): this {
     return this.phase('Preparing').notReady('Preparing', 'the node is preparing the session');
   }
@@ -169,6 +186,8 @@ export class StatusBuilder {
   }
 }
 
+export const nodeLocation = (node: string | undefined): string => `node:${node ?? ''}`;
+
 const unexplained: Failure = {
   reason: 'Internal',
   message: 'the agent gave no reason: see its log',
@@ -180,4 +199,5 @@ const endWords: Readonly<Record<string, string>> = {
   ContainerExited: ': its container has stopped',
   Killed: ': it was killed',
   Deleted: ': it was deleted',
+  RecordingFailed: ': it could no longer be recorded, which its profile demands; status.recording says why',
 };

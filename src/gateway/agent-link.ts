@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { CrashcartError, type Reason, reasons } from '../base/errors.ts';
 import {
@@ -6,10 +7,14 @@ import {
   limits,
   type ObservedSession,
   paths,
+  recordingLengthHeader,
   type SessionEvent,
+  type StoredRecording,
 } from '../wire/agent-protocol.ts';
 import { lines } from '../wire/lines.ts';
-import { parseObservedSession, parseSessionEvent } from '../wire/observed-session.ts';
+import { parseObservedSession, parseSessionEvent, parseStoredRecordings } from '../wire/observed-session.ts';
+import { exactly } from './recordings/exactly.ts';
+import type { RecordingPart } from './recordings/store.ts';
 import { openStream, requestJson } from './tunnel-request.ts';
 
 /** One agent, while its tunnel is up. All requests reject with AgentLost once it is not. */
@@ -30,7 +35,20 @@ export interface AgentLink {
     query: URLSearchParams,
     headers: OutgoingHttpHeaders,
     signal?: AbortSignal,
+    onHead?: (headers: IncomingHttpHeaders) => void,
   ): Promise<ClientHttp2Stream>;
+  /** Finished recordings that are still on the node. */
+  recordings(): Promise<readonly StoredRecording[]>;
+  /** Rejects with NotFound for a session that this node has not recorded. */
+  recording(uid: string, range: RecordingRange): Promise<RecordingPart>;
+  /** Idempotent. Rejects with Invalid when the node has another recording than that of the checksum. */
+  removeRecording(uid: string, sha256: string): Promise<void>;
+}
+
+export interface RecordingRange {
+  readonly from: number;
+  readonly limit: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface AgentDescription {
@@ -46,6 +64,7 @@ const removeTimeoutMs = 60_000;
 /** The agent holds the answer while it prepares: CRI, mounts, the first exec. */
 const attachTimeoutMs = 45_000;
 const eventsTimeoutMs = 10_000;
+const recordingsTimeoutMs = 20_000;
 /** The live ones, and the ended ones that the agent still remembers. */
 const maxSessions = limits.sessionsPerAgent * 4;
 
@@ -87,8 +106,10 @@ export class TunnelLink implements AgentLink {
     query: URLSearchParams,
     headers: OutgoingHttpHeaders,
     signal?: AbortSignal,
+    onHead?: (headers: IncomingHttpHeaders) => void,
   ): Promise<ClientHttp2Stream> {
     return openStream(this.#session, {
+      ...(onHead ? { onHead } : {}),
       method: 'POST',
       path: `${paths.attach(uid)}?${query}`,
       headers,
@@ -96,6 +117,34 @@ export class TunnelLink implements AgentLink {
       timeoutMs: attachTimeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });
+  }
+
+  async recordings(): Promise<readonly StoredRecording[]> {
+    const request = { method: 'GET', path: paths.recordings, timeoutMs: recordingsTimeoutMs } as const;
+    return parseStoredRecordings(await requestJson(this.#session, request));
+  }
+
+  async recording(uid: string, { from, limit, signal }: RecordingRange): Promise<RecordingPart> {
+    const path = `${paths.recording(uid)}?${new URLSearchParams({ from: `${from}`, limit: `${limit}` })}`;
+    let length = 0;
+    const stream = await openStream(this.#session, {
+      method: 'GET',
+      path,
+      timeoutMs: recordingsTimeoutMs,
+      onHead: (headers) => {
+        length = Number(headers[recordingLengthHeader]);
+      },
+      ...(signal ? { signal } : {}),
+    });
+    if (Number.isSafeInteger(length) && length >= 0)
+      return { length, bytes: exactly(stream, partLength(length, from, limit)) };
+    stream.close();
+    throw new CrashcartError(reasons.Invalid, 'the agent did not say how long the recording is');
+  }
+
+  async removeRecording(uid: string, sha256: string): Promise<void> {
+    const path = `${paths.recording(uid)}?${new URLSearchParams({ sha256 })}`;
+    await requestJson(this.#session, { method: 'DELETE', path, timeoutMs: recordingsTimeoutMs });
   }
 
   /**
@@ -126,6 +175,8 @@ export class TunnelLink implements AgentLink {
       throw new CrashcartError(reasons.Invalid, 'the agent tells of too many sessions');
   }
 }
+
+const partLength = (length: number, from: number, limit: number): number => Math.max(0, Math.min(length - from, limit));
 
 function parseLine(line: string): unknown {
   try {

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ClientHttp2Stream } from 'node:http2';
 import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
@@ -7,7 +7,7 @@ import { type DebugSession, isTerminal } from '../api/debug-session.ts';
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, describe, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { auditIdHeader, userHeader } from '../wire/agent-protocol.ts';
+import { auditIdHeader, recordedHeader, userHeader } from '../wire/agent-protocol.ts';
 import { protocols } from '../wire/channel.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import { type AdmitDependencies, admit, admitAgain, endedError, linkOf, modeOf } from './admit.ts';
@@ -51,6 +51,8 @@ export class AttachServer {
   /** A yes of the last seconds counts for those who come; those who are there are asked about anew. */
   readonly #admission: AdmitDependencies;
   readonly #sockets: WebSocketServer;
+  /** Attaches to sessions that are recorded, until their answer is written. */
+  readonly #recorded = new WeakSet<IncomingMessage>();
 
   constructor(deps: AttachDependencies) {
     this.#deps = deps;
@@ -63,6 +65,9 @@ export class AttachServer {
       handleProtocols: (offered: Set<string>) => protocols.find((protocol) => offered.has(protocol)) ?? false,
     } as const;
     this.#sockets = new WebSocketServer(options);
+    this.#sockets.on('headers', (headers, request) => {
+      if (this.#recorded.has(request)) headers.push(`${recordedHeader}: Full`);
+    });
   }
 
   /** Never rejects: whatever goes wrong is the client's answer. */
@@ -80,7 +85,10 @@ export class AttachServer {
       requireProtocol(request);
       log = log.child({ session: `${target.namespace}/${target.name}` });
       const session = await admit(user, target, this.#admission);
-      const stream = await this.#dial(session, target, { user, auditId, signal: gone.signal });
+      const onHead = (headers: IncomingHttpHeaders): void => {
+        if (headers[recordedHeader] !== undefined) this.#recorded.add(request);
+      };
+      const stream = await this.#dial(session, target, { user, auditId, signal: gone.signal, onHead });
       socket.off('close', abandon);
       if (socket.destroyed) {
         stream.destroy();
@@ -122,7 +130,7 @@ export class AttachServer {
     for (const giveUpAt = performance.now() + unknownSessionMs; ; await backoff.wait(by.signal)) {
       try {
         const link = await linkOf(node, this.#deps.agents, by.signal);
-        return await link.attach(session.metadata.uid, query, headers, by.signal);
+        return await link.attach(session.metadata.uid, query, headers, by.signal, by.onHead);
       } catch (caught) {
         if (CrashcartError.from(caught).reason !== reasons.NotFound || by.signal.aborted) throw caught;
         this.#refuseForgotten(session, performance.now() >= giveUpAt);
@@ -189,6 +197,8 @@ interface Attacher {
   readonly user: UserInfo;
   readonly auditId: string | undefined;
   readonly signal: AbortSignal;
+  /** Is given the head of the agent's answer. */
+  readonly onHead: (headers: IncomingHttpHeaders) => void;
 }
 
 interface Attached {

@@ -10,7 +10,7 @@ test('the aggregator gets version 2, byte for byte', () => {
   const answer = discover('/apis', { accept: aggregator });
   expect(answer?.headers['content-type']).toBe('application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList');
   expect(answer?.body).toBe(
-    '{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":[{"metadata":{"name":"subresources.crashcart.dev","creationTimestamp":null},"versions":[{"version":"v1alpha1","freshness":"Current","resources":[{"resource":"debugsessions","responseKind":{"group":"","version":"","kind":"DebugSession"},"scope":"Namespaced","singularResource":"","verbs":[],"subresources":[{"subresource":"attach","responseKind":{"group":"","version":"","kind":"DebugSessionAttachOptions"},"verbs":["create","get"]}]}]}]}]}',
+    '{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":[{"metadata":{"name":"subresources.crashcart.dev","creationTimestamp":null},"versions":[{"version":"v1alpha1","freshness":"Current","resources":[{"resource":"debugsessions","responseKind":{"group":"","version":"","kind":"DebugSession"},"scope":"Namespaced","singularResource":"","verbs":[],"subresources":[{"subresource":"attach","responseKind":{"group":"","version":"","kind":"DebugSessionAttachOptions"},"verbs":["create","get"]},{"subresource":"recording","responseKind":{"group":"","version":"","kind":"DebugSessionRecording"},"verbs":["get"]}]}]}]}]}',
   );
 });
 
@@ -49,6 +49,13 @@ test('the group and the version have documents of their own', () => {
         namespaced: true,
         kind: 'DebugSessionAttachOptions',
         verbs: ['create', 'get'],
+      },
+      {
+        name: 'debugsessions/recording',
+        singularName: '',
+        namespaced: true,
+        kind: 'DebugSessionRecording',
+        verbs: ['get'],
       },
     ],
   });

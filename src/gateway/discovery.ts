@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { attachSubresource, kind, plural, subresourceApiVersion, subresourceGroup, version } from '../api/names.ts';
+import {
+  attachSubresource,
+  kind,
+  plural,
+  recordingSubresource,
+  subresourceApiVersion,
+  subresourceGroup,
+  version,
+} from '../api/names.ts';
 
 /**
  * The discovery documents: constants that answer whatever else is broken. While they do not, the API server calls the group
@@ -15,6 +23,8 @@ export interface Answer {
 
 const verbs = ['create', 'get'] as const;
 const attachKind = 'DebugSessionAttachOptions';
+const recordingKind = 'DebugSessionRecording';
+const recordingVerbs = ['get'] as const;
 
 const groupVersion = { groupVersion: subresourceApiVersion, version } as const;
 const apiGroup = { name: subresourceGroup, versions: [groupVersion], preferredVersion: groupVersion } as const;
@@ -23,7 +33,16 @@ const resourceList = {
   kind: 'APIResourceList',
   apiVersion: 'v1',
   groupVersion: subresourceApiVersion,
-  resources: [{ name: `${plural}/${attachSubresource}`, singularName: '', namespaced: true, kind: attachKind, verbs }],
+  resources: [
+    { name: `${plural}/${attachSubresource}`, singularName: '', namespaced: true, kind: attachKind, verbs },
+    {
+      name: `${plural}/${recordingSubresource}`,
+      singularName: '',
+      namespaced: true,
+      kind: recordingKind,
+      verbs: recordingVerbs,
+    },
+  ],
 } as const;
 
 /** `responseKind` is never left out: clients of 0.26 dereference it. */
@@ -47,6 +66,11 @@ const aggregated = (discoveryVersion: string) => ({
               verbs: [],
               subresources: [
                 { subresource: attachSubresource, responseKind: { group: '', version: '', kind: attachKind }, verbs },
+                {
+                  subresource: recordingSubresource,
+                  responseKind: { group: '', version: '', kind: recordingKind },
+                  verbs: recordingVerbs,
+                },
               ],
             },
           ],

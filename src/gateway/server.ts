@@ -11,11 +11,14 @@ import { createDiscovery, type Discovery } from './discovery.ts';
 import { Doorway } from './doorway.ts';
 import { identify, isFrontProxy, type RequestHeaderConfig } from './identity.ts';
 import type { UserInfo } from './kubernetes.ts';
+import type { RecordingServer } from './recordings/serve.ts';
 import { refuseRequest, refuseUpgrade } from './refuse.ts';
 import type { ServingCertificate } from './tunnel-listener.ts';
 
 export interface GatewayServerOptions {
   readonly attach: Pick<AttachServer, 'upgrade' | 'close'>;
+  /** Left out: no recordings are served. */
+  readonly recordings?: Pick<RecordingServer, 'handles' | 'answer'>;
   readonly log: Logger;
   /** Left out: nothing is accepted until `setCertificate`. */
   readonly certificate?: ServingCertificate;
@@ -121,12 +124,22 @@ export class GatewayServer {
     } else if (path === '/openapi/v2' || path === '/openapi/v3') {
       // 404 tells the aggregator that there is none; anything else makes it come back for an hour.
       refuseRequest(response, new CrashcartError(reasons.NotFound, 'this API has no OpenAPI document'));
+    } else if (this.#options.recordings?.handles(path)) {
+      this.#record(this.#options.recordings, request, response);
     } else {
       this.#refuse(request, response);
     }
   }
 
-  /** Nothing but upgrades is served beyond discovery; who is not the front proxy does not even learn that. */
+  #record(recordings: Pick<RecordingServer, 'answer'>, request: IncomingMessage, response: ServerResponse): void {
+    try {
+      void recordings.answer(request, response, this.#user(request));
+    } catch (caught) {
+      refuseRequest(response, CrashcartError.from(caught));
+    }
+  }
+
+  /** Nothing but upgrades and recordings is served beyond discovery; who is not the front proxy does not even learn that. */
   #refuse(request: IncomingMessage, response: ServerResponse): void {
     try {
       this.#user(request);

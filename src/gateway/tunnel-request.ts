@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { limits } from '../wire/agent-protocol.ts';
@@ -15,6 +16,8 @@ export interface TunnelRequest {
   /** For the response's head. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Is given the head of an answer. */
+  readonly onHead?: (headers: IncomingHttpHeaders) => void;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface TunnelRequest {
  * @throws CrashcartError what the agent refused with; AgentLost when the tunnel broke; Timeout
  */
 export async function openStream(session: ClientHttp2Session, request: TunnelRequest): Promise<ClientHttp2Stream> {
-  const { method, path, headers, body, open = false, timeoutMs, signal } = request;
+  const { method, path, headers, body, open = false, timeoutMs, signal, onHead } = request;
   if (session.closed || session.destroyed) throw lost();
   const text = body === undefined ? undefined : JSON.stringify(body);
   const stream = session.request(
@@ -35,6 +38,7 @@ export async function openStream(session: ClientHttp2Session, request: TunnelReq
     { endStream: text === undefined && !open },
   );
   if (text !== undefined) stream.end(text);
+  if (onHead) stream.once('response', onHead);
   const status = await head(stream, timeoutMs, signal);
   if (status === 200) return stream;
   throw await refusal(stream, status);

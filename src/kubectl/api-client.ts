@@ -53,10 +53,22 @@ export class ApiClient {
   }
 
   /** The parsed JSON of a 2xx answer. @throws ApiRefusal for any other answer, CrashcartError Unavailable or Timeout without one. */
-  async send({ method = 'GET', path, query = {}, body, onSent }: ApiRequest): Promise<unknown> {
+  send(request: ApiRequest): Promise<unknown> {
+    return this.#ask(request, readAnswer);
+  }
+
+  /** The body of a 2xx answer as it is, at most `limit` bytes, and its headers. @throws as `send` does */
+  bytes(request: ApiRequest, limit: number): Promise<BytesAnswer> {
+    return this.#ask(request, (response) => readBytes(response, limit));
+  }
+
+  async #ask<T>(
+    { method = 'GET', path, query = {}, body, onSent }: ApiRequest,
+    read: (response: IncomingMessage) => Promise<T>,
+  ): Promise<T> {
     const { agent, options, headers } = await this.access();
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
     const call = request(this.url(path, query), {
       ...options,
       agent,
@@ -72,7 +84,7 @@ export class ApiClient {
     call.setTimeout(this.#timeoutMs, () => call.destroy(this.#timeout()));
     call.once('error', (cause) => reject(this.failure(cause)));
     call.once('response', (response) => {
-      readAnswer(response).then(resolve, (cause) => reject(this.failure(cause)));
+      read(response).then(resolve, (cause) => reject(this.failure(cause)));
     });
     call.end(text, onSent);
     return promise;
@@ -116,16 +128,31 @@ export class ApiClient {
 const isCertificateError = (cause: unknown): boolean =>
   cause instanceof Error && /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO_/.test(String((cause as NodeJS.ErrnoException).code));
 
+export interface BytesAnswer {
+  readonly bytes: Buffer;
+  readonly headers: IncomingMessage['headers'];
+}
+
+const isGood = ({ statusCode = 0 }: IncomingMessage): boolean => statusCode >= 200 && statusCode <= 299;
+
 async function readAnswer(response: IncomingMessage): Promise<unknown> {
   const body = await readBody(response, answerBytes);
-  const code = response.statusCode ?? 0;
-  if (code < 200 || code > 299) throw new ApiRefusal(body, code);
+  if (!isGood(response)) throw new ApiRefusal(body, response.statusCode ?? 0);
   return JSON.parse(body) as unknown;
 }
 
+async function readBytes(response: IncomingMessage, limit: number): Promise<BytesAnswer> {
+  const bytes = await readAll(response, limit);
+  if (!isGood(response)) throw new ApiRefusal(bytes.toString('utf8'), response.statusCode ?? 0);
+  return { bytes, headers: response.headers };
+}
+
 /** At most `limit` bytes; more is an error. */
-export function readBody(response: IncomingMessage, limit: number): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+export const readBody = async (response: IncomingMessage, limit: number): Promise<string> =>
+  (await readAll(response, limit)).toString('utf8');
+
+function readAll(response: IncomingMessage, limit: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let size = 0;
   response.on('data', (chunk: Buffer) => {
@@ -133,7 +160,7 @@ export function readBody(response: IncomingMessage, limit: number): Promise<stri
     chunks.push(chunk);
     if (size > limit) response.destroy(new Error(`the answer is longer than ${limit} bytes`));
   });
-  response.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+  response.once('end', () => resolve(Buffer.concat(chunks)));
   response.once('error', reject);
   response.once('close', () => reject(new Error('the answer was cut off')));
   return promise;

@@ -1,4 +1,4 @@
-import { apiServiceName } from '../api/names.ts';
+import { apiServiceName, recordingSubresource } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { printable } from '../base/text.ts';
 import { errorOfStatus } from '../wire/status.ts';
@@ -103,8 +103,9 @@ function forbidden(message: string, { verb, resource, namespace }: Request): str
     .replace(/^ValidatingAdmissionPolicy .* denied request: /, '');
   const [, user] = /^User "([^"]*)" cannot /.exec(said) ?? [];
   if (user === undefined) return `not allowed: ${said}`;
+  const role = resource.endsWith(`/${recordingSubresource}`) ? 'crashcart-auditor' : 'crashcart-user';
   const right = isOurs(resource)
-    ? `the role crashcart-user: kubectl create rolebinding crashcart-user -n ${namespace} --clusterrole=crashcart-user --user=${quoted(user)}`
+    ? `the role ${role}: kubectl create rolebinding ${role} -n ${namespace} --clusterrole=${role} --user=${quoted(user)}`
     : `the right to ${verb} ${resource} in namespace ${namespace}`;
   return `not allowed: ${said}; ask an administrator for ${right}`;
 }

@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import { attachPath } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { recordedHeader } from '../wire/agent-protocol.ts';
 import { protocols } from '../wire/channel.ts';
 import { type ApiClient, readBody } from './api-client.ts';
 import { ApiRefusal } from './api-refusal.ts';
@@ -16,6 +17,10 @@ export interface Attachment {
 const handshakeMs = 45_000;
 const statusBytes = 256 * 1024;
 const messageBytes = 1024 * 1024;
+
+const recorded = new WeakSet<WebSocket>();
+/** Whether what this session shows is recorded: the person must be told. */
+export const isRecorded = (socket: WebSocket): boolean => recorded.has(socket);
 
 /**
  * Opens the stream of a session. It is returned paused: no byte is lost between the handshake and the caller's listeners.
@@ -38,6 +43,9 @@ export async function openAttach(api: ApiClient, wanted: Attachment, signal: Abo
   const { promise, resolve, reject } = Promise.withResolvers<WebSocket>();
   const onAbort = (): void => socket.terminate();
   signal.addEventListener('abort', onAbort, { once: true });
+  socket.once('upgrade', ({ headers }) => {
+    if (headers[recordedHeader] !== undefined) recorded.add(socket);
+  });
   socket.once('open', () => {
     socket.pause();
     resolve(socket);

@@ -168,6 +168,29 @@ const doctor: Verb = {
   ],
 };
 
+const replay: Verb = {
+  name: 'replay',
+  synopsis: 'replay SESSION [-n NAMESPACE] [--speed N] [--max-idle DURATION] [--raw] [--markers] [-o FILE]',
+  summary: 'Play the recording of a session.',
+  details: [
+    'Space pauses, the right arrow skips five seconds, + and - change the speed, q ends. Into a pipe or a file it comes at once.',
+    'Control sequences that could harm the one who looks (clipboard, title, answers of the terminal) are left out; --raw shows all.',
+    'It needs the right "get debugsessions/recording", which the role crashcart-auditor has.',
+  ],
+  most: 1,
+  flags: [
+    { name: 'speed', value: 'N', help: 'times faster than it was (default 1)' },
+    { name: 'max-idle', value: 'DURATION', help: 'longest pause (default 2s; 0 keeps all)' },
+    { name: 'raw', help: 'do not filter control sequences: for recordings that you trust as your own shell' },
+    { name: 'markers', help: 'only list who attached and detached, and when' },
+    { name: 'output', short: 'o', value: 'FILE', help: 'write the asciicast v2 file there instead of playing it' },
+  ],
+  examples: [
+    ['Twice as fast', 'kubectl crashcart replay web-0-x7k2p -n shop --speed 2'],
+    ['Keep it, for any asciicast player', 'kubectl crashcart replay web-0-x7k2p -o session.cast'],
+  ],
+};
+
 const version: Verb = {
   name: 'version',
   synopsis: 'version [--client] [-o json|yaml]',
@@ -208,7 +231,7 @@ const help: Verb = {
   examples: [],
 };
 
-export const verbs = { open, attach, ls, rm, doctor, version, completion, help } as const satisfies Record<
+export const verbs = { open, attach, ls, rm, replay, doctor, version, completion, help } as const satisfies Record<
   string,
   Verb
 >;

@@ -9,6 +9,7 @@ const runs: Readonly<Record<VerbName, () => Promise<Run>>> = {
   attach: async () => (await import('./attach.ts')).attach,
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,
+  replay: async () => (await import('./replay/replay.ts')).replay,
   doctor: async () => (await import('./doctor/doctor.ts')).doctor,
   version: async () => (await import('./version.ts')).version,
   completion: async () => (await import('./completion.ts')).completion,

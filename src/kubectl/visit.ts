@@ -7,7 +7,7 @@ import { CrashcartError, reasons } from '../base/errors.ts';
 import { RawTerminal } from '../terminal/raw-terminal.ts';
 import type { ApiClient } from './api-client.ts';
 import { explain, isAboutRequest } from './api-refusal.ts';
-import { type Attachment, openAttach } from './attach-socket.ts';
+import { type Attachment, isRecorded, openAttach } from './attach-socket.ts';
 import { codeOfSignal, type Host, note } from './host.ts';
 import { Progress, progressOf } from './progress.ts';
 import { deleteSession, peekSession } from './sessions-api.ts';
@@ -35,6 +35,7 @@ const brokenPipeCode = 141;
 export async function visit(tools: Tools, wanted: Visit): Promise<number> {
   const socket = await reach(tools, wanted);
   if (socket === undefined) return leave(tools, wanted, wanted.owned);
+  if (isRecorded(socket)) note(tools.host, 'this session is recorded: all that it shows, not what you type unseen');
   const end = await stay(tools, wanted, socket);
   switch (end.type) {
     case 'exit':

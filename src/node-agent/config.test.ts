@@ -20,6 +20,9 @@ test('the defaults are the places that the chart mounts', () => {
     tokenFile: '/var/run/secrets/crashcart.dev/token',
     metricsPort: 9090,
     maxSessions: 256,
+    recordingBytes: 64 * 1024 ** 2,
+    recordingsBytes: 2 * 1024 ** 3,
+    recordingsKeep: 7 * 24 * 3_600_000,
     logLevel: 'info',
   });
 });

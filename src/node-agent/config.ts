@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { tunnelService } from '../api/names.ts';
+import { parseDuration } from '../base/duration.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { isLevel, type Level } from '../base/log.ts';
 import { limits } from '../wire/agent-protocol.ts';
@@ -17,6 +18,11 @@ export interface Config {
   readonly tokenFile: string;
   readonly metricsPort: number;
   readonly maxSessions: number;
+  /** Left out: this node records nothing. */
+  readonly recordings?: string;
+  readonly recordingBytes: number;
+  readonly recordingsBytes: number;
+  readonly recordingsKeep: number;
   readonly logLevel: Level;
 }
 
@@ -77,6 +83,19 @@ function createProgram({ env, version, print }: ConfigSource): Command {
       .option('--token-file <path>', 'projected token', absolute, '/var/run/secrets/crashcart.dev/token')
       .option('--metrics-port <port>', '/metrics, /healthz and /readyz', port, 9090)
       .option('--max-sessions <count>', 'that run at the same time', count, limits.sessionsPerAgent)
+      .option(
+        '--recordings <directory>',
+        'for recordings of sessions; without it, sessions that must be recorded are refused',
+        absolute,
+      )
+      .option('--recording-bytes <bytes>', 'longest recording of one session', bytes, 64 * 1024 ** 2)
+      .option('--recordings-bytes <bytes>', 'all recordings on this node', bytes, 2 * 1024 ** 3)
+      .option(
+        '--recordings-keep <duration>',
+        'how long a finished recording stays that nobody fetched',
+        duration,
+        7 * 24 * 3_600_000,
+      )
       .addOption(new Option('--log-level <level>', 'debug, info, warn or error').default('info').argParser(level))
       .addHelpText('after', '\nNODE_NAME must be set. POD_NAMESPACE is a part of the default of --gateway.')
   );
@@ -91,6 +110,16 @@ function integer(text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+}
+
+/** Less than a megabyte holds no session, more than a terabyte no node. */
+const bytes = (text: string): number => integer(text, 1024 ** 2, 1024 ** 4);
+
+/** Milliseconds. */
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0) return ms;
+  throw new InvalidArgumentError('It must be a time such as 168h.');
 }
 
 const port = (text: string): number => integer(text, 1, 65_535);

@@ -10,6 +10,7 @@ import { connectCri } from './cri/cri.ts';
 import { serveHealth } from './health.ts';
 import { createLauncher } from './launcher.ts';
 import { createMetrics } from './metrics.ts';
+import { Recordings } from './recording/recordings.ts';
 import { openProcessDeps } from './session/deps.ts';
 import { sweepLeftovers } from './session/sweep.ts';
 import { Registry } from './sessions/registry.ts';
@@ -20,6 +21,7 @@ import { runTunnels } from './tunnel/tunnels.ts';
 const shutdownMs = 25_000;
 /** For the last frames and events to reach the gateways. */
 const farewellMs = 2_000;
+const expireEveryMs = 10 * 60_000;
 
 async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void> {
   const kernel = loadKernel();
@@ -35,7 +37,14 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
   });
   const metrics = createMetrics(manifest.version, () => sessions.list());
   const launch = createLauncher({ cri, processes });
-  const sessions = new Registry({ launch, log, observer: metrics, maxSessions: config.maxSessions });
+  const recordings = await openRecordings(config, log);
+  const sessions = new Registry({
+    launch,
+    log,
+    observer: metrics,
+    maxSessions: config.maxSessions,
+    ...(recordings ? { recordings } : {}),
+  });
   let tunnels = 0;
   const health = await serveHealth({
     port: config.metricsPort,
@@ -55,9 +64,14 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     for (const leftovers of swept.leftovers) log.error('could not sweep up', { leftovers });
   }
 
+  // The sessions of an earlier agent are gone: what it wrote of them ends here.
+  await recordings?.recover(new Set());
+  const expiry = setInterval(() => void recordings?.expire(), expireEveryMs);
+
   const hangUp = new AbortController();
   const connected = runTunnels({
     sessions,
+    ...(recordings ? { recordings } : {}),
     gateway: config.gateway,
     port: config.tunnelPort,
     serverName: config.gateway,
@@ -75,9 +89,27 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
   log.info('ready for orders');
   await aborted(stop);
   await endSessions(sessions, log);
+  clearInterval(expiry);
   hangUp.abort();
   await connected;
   health.close();
+}
+
+/** A directory that cannot be opened costs only those sessions that must be recorded: the log and their refusal say so. */
+async function openRecordings(config: Config, log: Logger): Promise<Recordings | undefined> {
+  const {
+    recordings: directory,
+    recordingBytes: maxBytes,
+    recordingsBytes: totalBytes,
+    recordingsKeep: keepMs,
+  } = config;
+  if (directory === undefined) return undefined;
+  try {
+    return await Recordings.open({ directory, maxBytes, totalBytes, keepMs, log });
+  } catch (error) {
+    log.error('sessions cannot be recorded', { directory, error: describe(error) });
+    return undefined;
+  }
 }
 
 /** Ends all of them and proves it, while the gateways can still be told. */

@@ -8,7 +8,12 @@
  *   DELETE /v1/sessions/UID?reason=R  → ObservedSession             idempotent; answers when the teardown is proven (cleanedUp)
  *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=     frames both ways; 200 once the command runs (the agent holds
  *                                                                  the answer while it prepares), else a Refusal
+ *   GET    /v1/recordings             → StoredRecordings            those that are finished and still on the node
+ *   GET    /v1/recordings/UID?from=N&limit=M  → bytes of the file, of one being written too; the header says how many there are
+ *   DELETE /v1/recordings/UID?sha256=S → {}                         idempotent; a file with another checksum is kept (Invalid)
  */
+
+import type { RecordingFailure } from '../api/debug-profile.ts';
 import type { Visibility } from '../api/debug-session.ts';
 import type { ProfileRules } from '../api/profile-rules.ts';
 import type { Reason } from '../base/errors.ts';
@@ -18,12 +23,19 @@ export const paths = {
   sessions: '/v1/sessions',
   session: (uid: string): string => `/v1/sessions/${uid}`,
   attach: (uid: string): string => `/v1/sessions/${uid}/attach`,
+  recordings: '/v1/recordings',
+  recording: (uid: string): string => `/v1/recordings/${uid}`,
 } as const;
 
 /** Request header on attach and PUT: the API server's audit id, for the agent's log and the shell's CRASHCART_AUDIT_ID. */
 export const auditIdHeader = 'x-crashcart-audit-id';
 /** Request header on attach: who attaches, for the agent's log only (never for a decision). */
 export const userHeader = 'x-crashcart-user';
+
+/** Header of the answer to an attach, agent's and gateway's alike: the session is recorded. The person is told. */
+export const recordedHeader = 'x-crashcart-recorded';
+/** Response header on GET of a recording: the length of the whole file so far. */
+export const recordingLengthHeader = 'x-crashcart-recording-length';
 
 export interface Identity {
   /** Projected ServiceAccount token with our audience; reviewed by the gateway, which takes the node name from it. */
@@ -53,6 +65,37 @@ export interface DesiredSession {
   /** Counted by the agent from the start of the command; it ends the session by itself, whether a controller lives or not. */
   readonly maxDurationMs: number;
   readonly idleTimeoutMs: number;
+  /** Left out: the session is not recorded. */
+  readonly recording?: RecordingOrder;
+}
+
+export interface RecordingOrder {
+  readonly failure: RecordingFailure;
+  /** For the recording's header: who created the session, and why. */
+  readonly user?: string;
+  readonly reason?: string;
+}
+
+export const recordingStates = ['Recording', 'Complete', 'Incomplete'] as const;
+/** Incomplete: it stopped before the session did, or never began; `message` says why. */
+export type RecordingState = (typeof recordingStates)[number];
+
+export interface ObservedRecording {
+  readonly state: RecordingState;
+  readonly bytes: number;
+  /** Hex, of the whole file; once nothing is written any more. */
+  readonly sha256?: string;
+  readonly message?: string;
+}
+
+/** A finished recording on a node. */
+export interface StoredRecording {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly session: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly complete: boolean;
 }
 
 export type ObservedPhase = 'Preparing' | 'Running' | 'Finished' | 'Failed';
@@ -76,6 +119,7 @@ export interface ObservedSession {
   readonly failure?: { readonly reason: Reason; readonly message: string };
   readonly exit?: ObservedExit;
   readonly attached: number;
+  readonly recording?: ObservedRecording;
   /** True once nothing of it is left on the node: proven, not assumed. */
   readonly cleanedUp: boolean;
   /** What the teardown could not remove, when it could not. */
@@ -99,4 +143,6 @@ export const limits = {
   sessionsPerAgent: 256,
   /** Payload of one frame, and so of one WebSocket message: clients in Go read 32 KiB buffers. */
   framePayloadBytes: 32 * 1024,
+  /** What one answer of GET /v1/recordings lists: the oldest first, the others when these are gone. */
+  recordings: 512,
 } as const;

@@ -1,6 +1,7 @@
+import { recordingFailures } from '../api/debug-profile.ts';
 import { visibilities } from '../api/debug-session.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import type { DesiredSession } from './agent-protocol.ts';
+import type { DesiredSession, RecordingOrder } from './agent-protocol.ts';
 import { Fields } from './fields.ts';
 import { parseRules } from './rules.ts';
 
@@ -38,6 +39,7 @@ export function parseDesiredSession(value: unknown): DesiredSession {
     ...session.optional('user', parseUser),
     maxDurationMs: session.integer('maxDurationMs', 1, maxDurationMs),
     idleTimeoutMs: session.integer('idleTimeoutMs', 1, maxDurationMs),
+    ...session.optional('recording', parseRecording),
   };
 }
 
@@ -54,4 +56,13 @@ function parseUser(session: Fields): { readonly uid?: number; readonly gid?: num
   const user = session.object('user');
   const id = (fields: Fields, name: string): number => fields.integer(name, 0, maxId);
   return { ...user.optional('uid', id), ...user.optional('gid', id) };
+}
+
+function parseRecording(session: Fields): RecordingOrder {
+  const recording = session.object('recording');
+  return {
+    failure: recording.oneOf('failure', recordingFailures),
+    ...recording.optional('user', (fields, name) => fields.text(name, 1024)),
+    ...recording.optional('reason', (fields, name) => fields.text(name, 4096)),
+  };
 }

@@ -1,5 +1,15 @@
 import { CrashcartError, isReason, type Reason, reasons } from '../base/errors.ts';
-import { type Identity, limits, type ObservedExit, type ObservedSession, type SessionEvent } from './agent-protocol.ts';
+import {
+  type Identity,
+  limits,
+  type ObservedExit,
+  type ObservedRecording,
+  type ObservedSession,
+  recordingStates,
+  type SessionEvent,
+  type StoredRecording,
+} from './agent-protocol.ts';
+import { isSessionUid } from './desired-session.ts';
 import { Fields } from './fields.ts';
 
 const observedPhases = ['Preparing', 'Running', 'Finished', 'Failed'] as const;
@@ -30,6 +40,7 @@ export function parseObservedSession(value: unknown): ObservedSession {
     ...session.optional('failure', parseFailure),
     ...session.optional('exit', parseExit),
     attached: session.integer('attached', 0, Number.MAX_SAFE_INTEGER),
+    ...session.optional('recording', parseRecording),
     cleanedUp: session.flag('cleanedUp'),
     ...session.optional('leftovers', (fields, name) => fields.text(name, maxMessageLength)),
   };
@@ -47,6 +58,50 @@ export function parseSessionEvent(value: unknown): SessionEvent {
     case 'forgotten':
       return { type, uid: event.text('uid', 63) };
   }
+}
+
+const hexSha256 = /^[0-9a-f]{64}$/;
+
+function parseRecording(session: Fields): ObservedRecording {
+  const recording = session.object('recording');
+  return {
+    state: recording.oneOf('state', recordingStates),
+    bytes: recording.integer('bytes', 0, Number.MAX_SAFE_INTEGER),
+    ...recording.optional('sha256', checksum),
+    ...recording.optional('message', (fields, name) => fields.text(name, maxMessageLength)),
+  };
+}
+
+/** The recordings of a node. @throws CrashcartError Invalid, naming the field */
+export function parseStoredRecordings(value: unknown): readonly StoredRecording[] {
+  return new Fields(value, 'list').list('recordings', limits.recordings, parseStoredRecording);
+}
+
+function parseStoredRecording(value: unknown): StoredRecording {
+  const recording = new Fields(value, 'recording');
+  const uid = recording.text('uid', 63);
+  if (!isSessionUid(uid)) throw new CrashcartError(reasons.Invalid, 'recording.uid must be letters, digits and dashes');
+  return {
+    uid,
+    namespace: name(recording, 'namespace', 63),
+    session: name(recording, 'session', 253),
+    bytes: recording.integer('bytes', 1, Number.MAX_SAFE_INTEGER),
+    sha256: checksum(recording, 'sha256'),
+    complete: recording.flag('complete'),
+  };
+}
+
+/** Names become parts of a path or a key in the store: whatever could be more than a part of it is refused. */
+function name(fields: Fields, field: string, maxLength: number): string {
+  const text = fields.text(field, maxLength);
+  if (/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)) return text;
+  throw new CrashcartError(reasons.Invalid, `recording.${field} must be a name of Kubernetes`);
+}
+
+function checksum(fields: Fields, field: string): string {
+  const text = fields.text(field, 64);
+  if (hexSha256.test(text)) return text;
+  throw new CrashcartError(reasons.Invalid, `${field} must be a SHA-256 in hex`);
 }
 
 function parseFailure(session: Fields): { readonly reason: Reason; readonly message: string } {

@@ -56,6 +56,8 @@ const endSentences: Partial<Record<Reason, string>> = {
   ContainerExited: 'the container ended, and the session with it',
   AgentLost: 'the connection to the node agent was lost: attach again',
   AgentRestarted: 'the node agent restarted and the session ended with it: start another one',
+  RecordingFailed:
+    'the session could no longer be recorded, which its profile demands, and was ended: see status.recording',
 };
 
 /**
@@ -161,6 +163,7 @@ const codes = {
   ],
   429: [reasons.TooManySessions],
   500: [reasons.Internal],
+  507: [reasons.RecordingFailed],
   503: [reasons.Unavailable, reasons.NoAgent, reasons.AgentLost, reasons.AgentRestarted, reasons.RuntimeUnavailable],
   504: [reasons.Timeout],
 } as const satisfies Record<number, readonly Reason[]>;

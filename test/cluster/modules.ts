@@ -72,6 +72,13 @@ export const modules: readonly GoModule[] = [
   { name: 'coredns', version: 'v1.14.0', packages: { '.': 'coredns' }, firstBuild: '70 s' },
   // A program of our own over client-go, for the tests of the attach API.
   { name: 'remotecommand', version: 'v0.37.2', packages: { '.': 'remotecommand' }, firstBuild: '20 s' },
+  // A server of S3, for the tests of where recordings go. It checks signatures and checksums.
+  {
+    name: 'versitygw',
+    version: 'v1.8.0',
+    packages: { 'github.com/versity/versitygw/cmd/versitygw': 'versitygw' },
+    firstBuild: '80 s',
+  },
   { name: 'helm', version: 'v4.3.1', packages: { 'helm.sh/helm/v4/cmd/helm': 'helm' }, firstBuild: '2 min' },
 ];
 

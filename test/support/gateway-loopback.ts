@@ -18,8 +18,11 @@ import type {
   Verdict,
 } from '../../src/gateway/kubernetes.ts';
 import { noMetrics } from '../../src/gateway/metrics.ts';
+import { RecordingServer } from '../../src/gateway/recordings/serve.ts';
+import type { RecordingStore } from '../../src/gateway/recordings/store.ts';
 import { GatewayServer, type GatewayServerOptions } from '../../src/gateway/server.ts';
 import { TunnelListener, type TunnelListenerOptions } from '../../src/gateway/tunnel-listener.ts';
+import type { Recordings } from '../../src/node-agent/recording/recordings.ts';
 import { runTunnels } from '../../src/node-agent/tunnel/tunnels.ts';
 import { encodeMessage } from '../../src/wire/channel.ts';
 import type { KeepAliveOptions } from '../../src/wire/keep-alive.ts';
@@ -122,6 +125,9 @@ export interface LoopbackOptions {
   readonly reviewEveryMs?: number;
   readonly tunnel?: Partial<TunnelListenerOptions>;
   readonly strangers?: GatewayServerOptions['strangers'];
+  /** Of every agent that is started. */
+  readonly recordings?: Recordings;
+  readonly store?: RecordingStore;
   /** Default true: an agent of node `node-1` is connected before `startLoopback` answers. */
   readonly agent?: boolean;
 }
@@ -163,8 +169,15 @@ export async function startLoopback(options: LoopbackOptions = {}) {
       visits.push(`${user.name} ${mode}${refused === undefined ? '' : ` refused: ${refused}`}`),
     ...(options.reviewEveryMs === undefined ? {} : { reviewEveryMs: options.reviewEveryMs }),
   });
+  const recordings = new RecordingServer({
+    ...common,
+    sessions: cache,
+    agents: registry,
+    ...(options.store ? { store: options.store } : {}),
+  });
   const server = new GatewayServer({
     attach,
+    recordings,
     log: silentLogger,
     certificate: serving,
     requestHeader: requestHeader(proxyCa.cert),
@@ -183,6 +196,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     await writeFile(tokenFile, node);
     const running = runTunnels({
       sessions,
+      ...(options.recordings ? { recordings: options.recordings } : {}),
       gateway: 'gateway',
       port: tunnelPort,
       serverName: tunnelName,

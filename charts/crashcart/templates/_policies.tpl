@@ -125,10 +125,6 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         expression: params.metadata.name != object.spec.profile
     validations:
       - reason: Invalid
-        expression: "variables.other || !has(params.spec.recording) || params.spec.recording == 'None'"
-        messageExpression: >-
-          'the profile ' + object.spec.profile + ' asks for a recording, and this version of Crashcart cannot record: use another profile'
-      - reason: Invalid
         expression: variables.other || !has(params.spec.requireReason) || !params.spec.requireReason || has(object.spec.reason)
         messageExpression: >-
           'the profile ' + object.spec.profile + ' requires a reason: give one with --reason, or in spec.reason'

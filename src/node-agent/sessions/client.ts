@@ -13,6 +13,7 @@ export interface ClientHost {
   resize(size: Size): void;
   /** The client can take output again. */
   resume(): void;
+  readonly recorded: boolean;
   /** The client has gone: called once. */
   detached(client: Client): void;
 }
@@ -23,7 +24,7 @@ const queuedFrames = 16;
 /** One attached client: a bounded queue of frames towards it, and its input towards the session. */
 export class Client implements Attachment, Reader {
   readonly output: Readable;
-  readonly #request: AttachRequest;
+  readonly request: AttachRequest;
   readonly #host: ClientHost;
   readonly #drainListeners = new Set<() => void>();
   #blocked = false;
@@ -32,7 +33,7 @@ export class Client implements Attachment, Reader {
   #detached = false;
 
   constructor(request: AttachRequest, host: ClientHost) {
-    this.#request = request;
+    this.request = request;
     this.#host = host;
     this.output = new Readable({
       objectMode: true,
@@ -44,6 +45,10 @@ export class Client implements Attachment, Reader {
       },
     });
     this.output.on('error', () => this.close());
+  }
+
+  get recorded(): boolean {
+    return this.#host.recorded;
   }
 
   get blocked(): boolean {
@@ -82,12 +87,12 @@ export class Client implements Attachment, Reader {
 
   input(frame: Frame): boolean {
     if (this.#detached) return true;
-    if (frame.channel === channels.stdin) return this.#request.stdin ? this.#host.write(frame.payload) : true;
+    if (frame.channel === channels.stdin) return this.request.stdin ? this.#host.write(frame.payload) : true;
     if (frame.channel === channels.resize) {
       const size = parseResize(frame.payload);
       if (size) this.#host.resize(size);
     }
-    if (frame.channel === channels.close && frame.payload[0] === channels.stdin && this.#request.stdin) {
+    if (frame.channel === channels.close && frame.payload[0] === channels.stdin && this.request.stdin) {
       this.#host.closeStdin();
     }
     return true;
@@ -108,8 +113,8 @@ export class Client implements Attachment, Reader {
   }
 
   #wants(channel: number): boolean {
-    if (channel === channels.stdout) return this.#request.stdout;
-    return channel === channels.stderr ? this.#request.stderr : true;
+    if (channel === channels.stdout) return this.request.stdout;
+    return channel === channels.stderr ? this.request.stderr : true;
   }
 
   #unblock(): void {

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Size } from '../../wire/channel.ts';
 import type { Status } from '../../wire/status.ts';
+import type { SessionRecording } from '../recording/session-recording.ts';
 import { Client, type ClientHost } from './client.ts';
 import type { LaunchedProcess } from './launch.ts';
 import { Output } from './output.ts';
@@ -18,6 +19,7 @@ export const drainMs = 5_000;
 export interface SessionIoOptions {
   readonly process: LaunchedProcess;
   readonly tty: boolean;
+  readonly recording?: SessionRecording | undefined;
   readonly onBytes: (direction: 'in' | 'out', count: number) => void;
   /** The number of clients changed. */
   readonly onClients: () => void;
@@ -34,13 +36,24 @@ export class SessionIo implements ClientHost {
 
   constructor(options: SessionIoOptions) {
     this.#options = options;
+    const { recording } = options;
     const { stdout, stderr, stdin } = options.process;
-    this.#output = new Output({ stdout, ...(stderr ? { stderr } : {}), onBytes: (count) => this.#moved(count) });
+    this.#output = new Output({
+      stdout,
+      ...(stderr ? { stderr } : {}),
+      ...(recording ? { tap: recording } : {}),
+      onBytes: (count) => this.#moved(count),
+    });
+    recording?.onDrain(() => this.#output.resume());
     this.#hold = setTimeout(() => this.#output.release(), holdMs);
     stdin?.on('drain', () => this.#drain());
     stdin?.on('close', () => this.#drain());
     // EPIPE: the command has closed its input, which is its right.
     stdin?.on('error', () => this.#drain());
+  }
+
+  get recorded(): boolean {
+    return this.#options.recording?.observe().state === 'Recording';
   }
 
   get clientCount(): number {
@@ -54,6 +67,7 @@ export class SessionIo implements ClientHost {
         `The session already has ${clientsPerSession} clients: detach one of them and attach again.`,
       );
     }
+    this.#options.recording?.attached(request);
     const client = new Client(request, this);
     this.#clients.add(client);
     clearTimeout(this.#hold);
@@ -91,7 +105,9 @@ export class SessionIo implements ClientHost {
   }
 
   resize(size: Size): void {
-    if (this.#options.tty && this.#status === undefined) this.#options.process.resize(size);
+    if (!this.#options.tty || this.#status !== undefined) return;
+    this.#options.process.resize(size);
+    this.#options.recording?.resized(size);
   }
 
   resume(): void {
@@ -102,6 +118,7 @@ export class SessionIo implements ClientHost {
     clearTimeout(this.#watches.get(client));
     this.#watches.delete(client);
     this.#clients.delete(client);
+    this.#options.recording?.detached(client.request);
     this.#output.remove(client);
     this.#options.onClients();
   }

@@ -11,6 +11,12 @@ export interface Reader {
   deliver(frame: Frame): void;
 }
 
+/** Sees all output before anybody else, and may hold it up. `Output.resume` is called when it no longer does. */
+export interface Tap {
+  readonly blocked: boolean;
+  output(channel: number, payload: Uint8Array): void;
+}
+
 export const ringBytes = 256 * 1024;
 /**
  * What can still be on its way when a command has ended: 64 KiB in each of two pipes and a read-ahead of as much on our
@@ -30,11 +36,12 @@ export interface OutputOptions {
   readonly stdout: Readable;
   readonly stderr?: Readable;
   readonly onBytes?: (count: number) => void;
+  readonly tap?: Tap;
 }
 
 /**
  * Moves a command's output into the ring and to its readers. The command is paused, because nobody reads its pipes,
- * - while any reader is blocked: the slowest one governs;
+ * - while any reader, or the tap, is blocked: the slowest one governs;
  * - while the output is held (nobody has attached yet) and the ring is full.
  * Otherwise the ring overwrites its oldest bytes. Once the command has ended, the bounded rest is taken without a pause.
  */
@@ -43,13 +50,15 @@ export class Output {
   readonly #sources: readonly Source[];
   readonly #readers = new Set<Reader>();
   readonly #onBytes: (count: number) => void;
+  readonly #tap: Tap | undefined;
   readonly #drained = Promise.withResolvers<void>();
   #held = true;
   #finishing = false;
   #pumping = false;
 
-  constructor({ stdout, stderr, onBytes = () => {} }: OutputOptions) {
+  constructor({ stdout, stderr, onBytes = () => {}, tap }: OutputOptions) {
     this.#onBytes = onBytes;
+    this.#tap = tap;
     this.#sources = [this.#source(channels.stdout, stdout), ...(stderr ? [this.#source(channels.stderr, stderr)] : [])];
     this.#pump();
   }
@@ -137,6 +146,7 @@ export class Output {
     if (!Buffer.isBuffer(chunk)) return false;
     const payload = chunk.subarray(0, room);
     source.pending = payload.length < chunk.length ? chunk.subarray(payload.length) : undefined;
+    this.#tap?.output(source.channel, payload);
     this.#ring.push(source.channel, payload);
     for (const reader of this.#readers) reader.deliver({ channel: source.channel, payload });
     this.#onBytes(payload.length);
@@ -146,6 +156,7 @@ export class Output {
   #room(): number {
     const held = this.#held ? this.#ring.room : limits.framePayloadBytes;
     if (this.#finishing) return Math.min(held || limits.framePayloadBytes, limits.framePayloadBytes);
+    if (this.#tap?.blocked) return 0;
     for (const reader of this.#readers) if (reader.blocked) return 0;
     return Math.min(held, limits.framePayloadBytes);
   }

@@ -1,6 +1,7 @@
 import { CrashcartError, type Reason, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { type DesiredSession, limits, type ObservedSession, type SessionEvent } from '../../wire/agent-protocol.ts';
+import type { Recordings } from '../recording/recordings.ts';
 import type { Launch, SessionsObserver } from './launch.ts';
 import { Session } from './session.ts';
 import type { Attachment, AttachRequest, PutContext, Sessions } from './sessions.ts';
@@ -22,6 +23,8 @@ export interface RegistryOptions {
   readonly log: Logger;
   readonly observer: SessionsObserver;
   readonly maxSessions?: number;
+  /** Left out: sessions that have to be recorded are refused. */
+  readonly recordings?: Recordings;
 }
 
 /** All sessions of this node, by uid. The truth about what runs (decision D2). */
@@ -113,10 +116,11 @@ export class Registry implements Sessions {
   }
 
   #create(desired: DesiredSession, context: PutContext): Session {
-    const { launch, observer, log } = this.#options;
+    const { launch, observer, recordings, log } = this.#options;
     return new Session(desired, context, {
       launch,
       observer,
+      recordings,
       log: log.child({
         session: `${desired.namespace}/${desired.name}`,
         uid: desired.uid,

@@ -2,6 +2,8 @@ import { CrashcartError, describe, type Reason, reasons } from '../../base/error
 import type { Logger } from '../../base/log.ts';
 import type { DesiredSession, ObservedExit, ObservedSession } from '../../wire/agent-protocol.ts';
 import { statusOfExit } from '../../wire/status.ts';
+import type { Recordings } from '../recording/recordings.ts';
+import { SessionRecording } from '../recording/session-recording.ts';
 import type { ProcessExit } from '../session/request.ts';
 import { SessionIo } from './io.ts';
 import type { Launch, Launched, LaunchedProcess, SessionsObserver } from './launch.ts';
@@ -13,6 +15,8 @@ export interface SessionDeps {
   readonly launch: Launch;
   readonly log: Logger;
   readonly observer: SessionsObserver;
+  /** Left out: this agent cannot record. */
+  readonly recordings?: Recordings | undefined;
   /** The observed session is another one now. */
   readonly onChange: (session: Session) => void;
 }
@@ -34,6 +38,7 @@ export class Session {
   readonly #settled = Promise.withResolvers<void>();
   #state: State = { phase: 'preparing' };
   #io: SessionIo | undefined;
+  #recording: SessionRecording | undefined;
   #lifetime: Lifetime | undefined;
   #cleaning: Promise<void> | undefined;
 
@@ -65,7 +70,15 @@ export class Session {
 
   observe(): ObservedSession {
     const { uid, namespace, name } = this.desired;
-    return { uid, namespace, name, attached: this.#io?.clientCount ?? 0, ...observation(this.#state) };
+    const recording = this.#recording?.observe();
+    return {
+      uid,
+      namespace,
+      name,
+      attached: this.#io?.clientCount ?? 0,
+      ...(recording ? { recording } : {}),
+      ...observation(this.#state),
+    };
   }
 
   start(): void {
@@ -108,6 +121,7 @@ export class Session {
     const io = new SessionIo({
       process,
       tty: this.desired.tty,
+      recording: this.#recording,
       onBytes: (direction, count) => this.#moved(direction, count),
       onClients: () => this.#deps.onChange(this),
     });
@@ -122,7 +136,7 @@ export class Session {
     // Whatever the command left in the background ends with it, and lets go of the output.
     this.#kill(process);
     await io.finish(statusOfExit(exit));
-    await this.cleanAgain();
+    await Promise.all([this.#recording?.finish(exit), this.cleanAgain()]);
   }
 
   #moved(direction: 'in' | 'out', count: number): void {
@@ -132,7 +146,7 @@ export class Session {
 
   async #launch(): Promise<Launched | undefined> {
     const startedMs = performance.now();
-    const launching = this.#deps.launch(this.desired, this.#context);
+    const launching = this.#record().then(() => this.#deps.launch(this.desired, this.#context));
     let launched: Launched;
     try {
       launched = await within(prepareMs, launching);
@@ -145,10 +159,28 @@ export class Session {
     return launched;
   }
 
+  /** Before anything runs that would have to be recorded. @throws CrashcartError RecordingFailed */
+  async #record(): Promise<void> {
+    const { desired } = this;
+    const { recordings } = this.#deps;
+    if (desired.recording === undefined) return;
+    if (recordings === undefined) {
+      throw new CrashcartError(reasons.RecordingFailed, 'The agent of this node has no directory for recordings.');
+    }
+    this.#recording = await SessionRecording.begin({
+      recordings,
+      desired,
+      ...this.#context,
+      onEnd: () => this.end(reasons.RecordingFailed),
+      onChange: () => this.#deps.onChange(this),
+    });
+  }
+
   async #failed(failure: CrashcartError, launching: Promise<Launched>): Promise<void> {
     this.#log.warn('the session failed', { reason: failure.reason, error: describe(failure) });
     this.#become({ phase: 'failed', failure, trace: { cleanedUp: false } });
     this.#ready.reject(failure);
+    await this.#recording?.finish(failure);
     const late = await launching.catch(() => undefined);
     if (late === undefined) return this.#become({ phase: 'failed', failure, trace: { cleanedUp: true } });
     this.#become({ phase: 'failed', failure, launched: late, trace: { cleanedUp: false } });

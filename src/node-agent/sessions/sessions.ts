@@ -52,6 +52,8 @@ export interface Frame {
 }
 
 export interface Attachment {
+  /** What the session shows is recorded at this moment. */
+  readonly recorded?: boolean;
   /**
    * Object mode, of `Frame`: first the ring's tail, then stdout and stderr as they come, then exactly one status frame,
    * then the end. Not reading it pauses the command. Destroying it detaches.

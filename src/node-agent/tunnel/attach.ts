@@ -1,6 +1,6 @@
 import http2, { type ServerHttp2Stream } from 'node:http2';
 import { CrashcartError, reasons } from '../../base/errors.ts';
-import { limits } from '../../wire/agent-protocol.ts';
+import { limits, recordedHeader } from '../../wire/agent-protocol.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { pumpFrames } from '../../wire/pump.ts';
 import type { Attachment, AttachRequest, Frame, Sessions } from '../sessions/sessions.ts';
@@ -25,7 +25,11 @@ export async function serveAttach(
     return;
   }
   stream.once('close', () => attachment.close());
-  stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
+  stream.respond({
+    ':status': 200,
+    'content-type': 'application/octet-stream',
+    ...(attachment.recorded ? { [recordedHeader]: 'Full' } : {}),
+  });
   sendOutput(attachment, stream);
   receiveInput(attachment, stream);
 }

@@ -6,12 +6,15 @@ import { isSessionUid, parseDesiredSession } from '../../wire/desired-session.ts
 import { readJson } from '../../wire/json-body.ts';
 import { refusalOf } from '../../wire/refusal.ts';
 import { httpCodeOf } from '../../wire/status.ts';
+import type { Recordings } from '../recording/recordings.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { parseAttachQuery, serveAttach } from './attach.ts';
 import { serveEvents } from './events.ts';
+import { isRecordingPath, serveRecording } from './recordings.ts';
 
 export interface ResourcesOptions {
   readonly sessions: Sessions;
+  readonly recordings?: Recordings;
   /** Read anew for each request: the token is renewed under us. */
   readonly identity: () => Promise<Identity>;
   readonly log: Logger;
@@ -56,6 +59,12 @@ async function route(stream: ServerHttp2Stream, request: Request, options: Resou
   const { method, path } = request;
   if (method === 'GET' && path === paths.identity) return answer(stream, 200, await options.identity());
   if (method === 'GET' && path === paths.sessions) return serveEvents(stream, options.sessions);
+  if (isRecordingPath(path)) {
+    return serveRecording(stream, request, {
+      recordings: options.recordings,
+      answer: (body) => answer(stream, 200, body),
+    });
+  }
   const [, uid, attach] = sessionPath.exec(path) ?? [];
   if (uid === undefined || !isSessionUid(uid)) throw unknown(request);
   const audit = textHeader(request, auditIdHeader);

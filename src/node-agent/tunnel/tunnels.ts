@@ -8,12 +8,15 @@ import { describe } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { KeepAliveOptions } from '../../wire/keep-alive.ts';
 import { serveTunnel } from '../../wire/tunnel.ts';
+import type { Recordings } from '../recording/recordings.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { dialGateway } from './dial.ts';
 import { serveRequest } from './resources.ts';
 
 export interface TunnelsOptions {
   readonly sessions: Sessions;
+  /** Left out: this node records nothing. */
+  readonly recordings?: Recordings;
   /** Name of the headless Service: one address a replica of the gateway. */
   readonly gateway: string;
   readonly port: number;
@@ -112,11 +115,14 @@ class Tunnels {
 
   /** One tunnel, from its dial to its end. */
   async #tunnel(address: string, log: Logger): Promise<void> {
-    const { signal, port, serverName, caFile, sessions, keepAlive } = this.#options;
+    const { signal, port, serverName, caFile, sessions, recordings, keepAlive } = this.#options;
     const socket = await dialGateway({ address, port, serverName, caFile });
     const session = serveTunnel(
       socket,
-      (stream, headers) => void serveRequest(stream, headers, { sessions, log, identity: () => this.#identity() }),
+      (stream, headers) => {
+        const identity = () => this.#identity();
+        void serveRequest(stream, headers, { sessions, ...(recordings ? { recordings } : {}), log, identity });
+      },
       keepAlive,
     );
     session.on('error', (error) => log.debug('tunnel failed', { error: describe(error) }));

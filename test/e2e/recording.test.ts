@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { DebugSession } from '../../src/api/debug-session.ts';
+import { defaultNamespace } from '../../src/api/names.ts';
+import { crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
+import { eventually } from '../support/eventually.ts';
+import { nothingLeftAfterEach } from './nothing-left.ts';
+
+nothingLeftAfterEach();
+
+let directory: string;
+let name: string;
+let session: DebugSession;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'crashcart-replay-'));
+  const profile = {
+    apiVersion: 'crashcart.dev/v1alpha1',
+    kind: 'DebugProfile',
+    metadata: { name: 'recorded' },
+    spec: { description: 'For the test of recordings.', recording: 'Full', requireReason: true },
+  };
+  expect(await kubectl(['apply', '-f', '-'], { input: JSON.stringify(profile) })).toMatchObject({ code: 0 });
+  await kubectl(['create', 'rolebinding', 'paula', '-n', 'tools', '--clusterrole=crashcart-auditor', '--user=paula']);
+  await kubectl(['create', 'rolebinding', 'ursel', '-n', 'tools', '--clusterrole=crashcart-user', '--user=ursel']);
+});
+
+afterAll(async () => {
+  await kubectl(['delete', 'rolebinding', 'paula', 'ursel', '-n', 'tools']);
+  await kubectl(['delete', 'debugprofile', 'recorded']);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const replay = (as?: string, ...more: string[]) =>
+  crashcart(['replay', name, '-n', 'tools', ...more], as === undefined ? {} : { as });
+
+test('a session of a profile that records: the person is told, and the object says where it is', async () => {
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools', '--profile', 'recorded', '--reason', 'INC-42'], {
+    cols: 120,
+    rows: 40,
+  });
+  await terminal.expect(/this session is recorded/, 30_000);
+  await terminal.expect(/box/);
+  terminal.enter('read -s -p "Password: " it; echo "shown $((40+2)) $CRASHCART_SESSION"');
+  await terminal.expect(/Password: /);
+  terminal.enter('correct-horse');
+  const [, found = ''] = await terminal.expect(/shown 42 tools\/(\S+)/);
+  terminal.enter('exit 5');
+  expect(await terminal.exit()).toBe(5);
+  name = found;
+  session = await eventually(async () => {
+    const now = await getJson<DebugSession>(['get', 'debugsession', name, '-n', 'tools']);
+    expect(now.status?.recording?.state).toBe('Complete');
+    return now;
+  }, 20_000);
+  expect(session.status?.recording).toMatchObject({
+    location: `node:${session.status?.nodeName}`,
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+});
+
+test('the recording is played: what was shown, not what was typed unseen', async () => {
+  const { code, stdout, stderr } = await replay();
+  expect(code).toBe(0);
+  expect(stdout).toContain(`shown 42 tools/${name}`);
+  expect(stdout).not.toContain('correct-horse');
+  expect(stderr).toContain('INC-42');
+  expect(stderr).toContain('profile recorded');
+  const markers = await replay(undefined, '--markers');
+  expect(markers.stdout).toMatch(/attached: \S+ \(audit id [0-9a-f-]{36}\)/);
+  expect(markers.stdout).toContain('ended: Completed, exit code 5');
+  const path = join(directory, 'session.cast');
+  expect(await replay(undefined, '-o', path)).toMatchObject({ code: 0 });
+  const file = readFileSync(path);
+  expect(createHash('sha256').update(file).digest('hex')).toBe(session.status?.recording?.sha256);
+  expect(file.toString()).toContain('"r", "120x40"');
+  expect(await replay(undefined, '-o', path)).toMatchObject({ code: 1 });
+});
+
+test('it is played in a terminal, with its keys', async () => {
+  using terminal = crashcartTerminal(['replay', name, '-n', 'tools', '--max-idle', '60s', '--speed', '0.1']);
+  await terminal.expect(/space pauses/);
+  for (let skip = 0; skip < 20; skip += 1) terminal.type('\u001b[C');
+  await terminal.expect(/shown 42/);
+  expect(await terminal.exit()).toBe(0);
+});
+
+test('who holds the role for it sees it; who uses sessions does not, and is told what is missing', async () => {
+  const allowed = await replay('paula');
+  expect(allowed.code).toBe(0);
+  expect(allowed.stdout).toContain('shown 42');
+  const refused = await replay('ursel');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('crashcart-auditor');
+  expect(refused.stdout).not.toContain('shown 42');
+});
+
+test('the agent is restarted: the recording is still there', async () => {
+  const nodeName = session.status?.nodeName ?? '';
+  const label = ['-n', defaultNamespace, '-l', 'app.kubernetes.io/component=agent'];
+  await kubectl(['delete', 'pod', ...label, '--field-selector', `spec.nodeName=${nodeName}`, '--wait=true']);
+  await eventually(async () => expect(await replay()).toMatchObject({ code: 0 }), 60_000);
+  expect((await replay()).stdout).toContain('shown 42');
+});
+
+test('without a reason such a session is refused before it starts', async () => {
+  const result = await crashcart(['pod/box', '-n', 'tools', '--profile', 'recorded', '--', 'true']);
+  expect(result.code).not.toBe(0);
+  expect(result.stderr).toMatch(/reason/);
+});
