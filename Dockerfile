@@ -11,7 +11,7 @@
 # for want of a docker engine where this was written: `docker build` itself.
 FROM debian:trixie-20260803-slim@sha256:3a39a0592364683e6bab97937b72cad5a8fa6dcbbee90edb3bb48c7f8e94f258 AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev make nodejs npm xz-utils \
+ && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev make nodejs npm xz-utils zstd \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /crashcart
 COPY package.json package-lock.json ./

@@ -1,7 +1,6 @@
 import { env, exit, stderr } from 'node:process';
 import { describe } from '../src/base/errors.ts';
 import { hostArchitecture, readLock } from './debian/lock.ts';
-import { makeLocks } from './lock-verb.ts';
 import { checkHost } from './requirements.ts';
 import { ensure, type Tell } from './step.ts';
 import { type StepName, stepNames, stepsOf } from './steps.ts';
@@ -9,7 +8,7 @@ import { type StepName, stepNames, stepsOf } from './steps.ts';
 const verbs = {
   toolbox: ['toolbox'],
   bundles: ['bundles'],
-  images: ['native', 'node', 'toolbox', 'bundles', 'images'],
+  images: ['native', 'node', 'transport', 'toolbox-image', 'bundles', 'images'],
   plugin: ['node', 'bundles', 'plugin'],
   'node-cli': ['native', 'node', 'bundles', 'node-cli'],
   all: stepNames,
@@ -17,31 +16,26 @@ const verbs = {
 
 const usage = `usage: node builder/main.ts VERB
 
-  all       everything below but lock
+  all       everything below
   toolbox   build/toolbox/default.erofs
   bundles   build/bundles: one file per program
   images    build/images: what a cluster needs, as tars for ctr, docker or podman
   plugin    build/bin/kubectl-crashcart
   node-cli  build/bin/crashcart
-  lock      take the packages' current versions from the Debian mirror into builder/lock.*.json
 
 What has not changed is not built again. Packages come from DEBIAN_MIRROR, or from the mirror that apt uses, and stay in
-CRASHCART_CACHE (~/.cache/crashcart).
+CRASHCART_CACHE (~/.cache/crashcart). For toolboxes in other sizes and forms: builder/crashcart-build.
 `;
 
 const isBuildVerb = (verb: string): verb is keyof typeof verbs => Object.hasOwn(verbs, verb);
 
 async function main(verb: string, tell: Tell): Promise<number> {
-  if (verb === 'lock') {
-    for (const line of await makeLocks(env)) tell(line);
-    return 0;
-  }
   if (!isBuildVerb(verb)) {
     stderr.write(usage);
     return 2;
   }
   checkHost(env['PATH'] ?? '');
-  const steps = stepsOf(readLock(hostArchitecture()), env);
+  const steps = stepsOf(readLock(hostArchitecture()), env, tell);
   for (const name of verbs[verb]) await ensure(steps[name], tell);
   return 0;
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createReadStream } from 'node:fs';
 import { CrashcartError, reasons } from '../src/base/errors.ts';
 
 /** What a tool may say before it is ended: a build that prints more is in a loop. */
@@ -9,6 +10,8 @@ export interface RunOptions {
   cwd?: string;
   env?: Readonly<Record<string, string | undefined>>;
   input?: Uint8Array;
+  /** A file that becomes its standard input. */
+  inputFile?: string;
   timeoutMs?: number;
 }
 
@@ -21,7 +24,7 @@ export async function run(command: string, args: readonly string[], options: Run
     cwd: options.cwd,
     env: { ...process.env, LC_ALL: 'C', ...options.env },
     timeout: options.timeoutMs ?? 300_000,
-    stdio: 'pipe',
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   const output: Buffer[] = [];
   let outputBytes = 0;
@@ -36,7 +39,11 @@ export async function run(command: string, args: readonly string[], options: Run
   });
   // A tool that ends before it has read everything says why by its exit status.
   child.stdin.on('error', () => {});
-  child.stdin.end(options.input);
+  if (options.inputFile !== undefined)
+    createReadStream(options.inputFile)
+      .on('error', () => child.kill())
+      .pipe(child.stdin);
+  else child.stdin.end(options.input);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
     child.once('error', (cause) =>
       reject(new CrashcartError(reasons.Unavailable, `${command} cannot be started; is it installed?`, { cause })),

@@ -4,14 +4,24 @@ import { stripNode, strippedNode } from './bundle/node.ts';
 import { hostTools } from './debian/host-tools.ts';
 import { layoutOf } from './debian/layout.ts';
 import type { Lock } from './debian/lock.ts';
-import { buildImages, imagesFile, imageTars } from './images/images.ts';
+import { transportFile } from './images/crashcart-tree.ts';
+import { buildCrashcartImage, buildToolboxImage, imagesFile, imageTars, toolboxImageFile } from './images/images.ts';
 import { inProject, nodePackage, versionOf } from './paths.ts';
 import { run } from './process.ts';
-import type { Step } from './step.ts';
-import { writeErofs } from './toolbox/erofs.ts';
-import { toolboxTree } from './toolbox/tree.ts';
+import type { Step, Tell } from './step.ts';
+import { buildToolbox, toolboxFile } from './toolbox/build.ts';
 
-export const stepNames = ['native', 'node', 'toolbox', 'bundles', 'images', 'plugin', 'node-cli'] as const;
+export const stepNames = [
+  'native',
+  'node',
+  'toolbox',
+  'transport',
+  'toolbox-image',
+  'bundles',
+  'images',
+  'plugin',
+  'node-cli',
+] as const;
 export type StepName = (typeof stepNames)[number];
 
 const nativePrograms = ['build/native/crashcart-enter', 'build/native/crashcart-install'];
@@ -21,10 +31,13 @@ const carriedFiles = {
   'crashcart-enter': 'build/native/crashcart-enter',
 };
 const bundleFiles = [...Object.values(programs).map(({ out }) => out), licencesFile];
-const toolboxImage = 'build/toolbox/default.erofs';
+/** What decides about the bytes of a toolbox. */
+const toolboxSources = ['packages', 'debian', 'elf', 'formats', 'oci', 'relocate', 'toolbox'].map(
+  (part) => `builder/${part}`,
+);
 
 /** Everything that is built, and from what; a step comes after those whose results it takes. */
-export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv): Record<StepName, Step> {
+export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv, tell?: Tell): Record<StepName, Step> {
   const lockFile = `builder/lock.${lock.architecture}.json`;
   const node = `${nodePackage()}@${versionOf(nodePackage())}`;
   return {
@@ -46,18 +59,29 @@ export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv): Record<Step
     },
     toolbox: {
       name: 'toolbox',
-      from: [lockFile, 'builder/debian', 'builder/oci', 'builder/toolbox'],
-      to: [toolboxImage],
-      make: async () => {
-        const tree = await toolboxTree(lock, environment);
-        await writeErofs(tree, inProject(toolboxImage), lock.epoch, await hostTools(lock, environment));
-      },
+      from: [lockFile, ...toolboxSources],
+      to: [toolboxFile('default', 'erofs')],
+      make: () => buildToolbox({ lock, toolbox: 'default', format: 'erofs', environment, tell }),
+    },
+    transport: {
+      name: 'transport',
+      from: [lockFile, ...toolboxSources],
+      to: [transportFile],
+      make: () =>
+        buildToolbox({ lock, toolbox: 'default', format: 'plain', out: inProject(transportFile), environment, tell }),
     },
     bundles: {
       name: 'bundles',
       from: ['src', 'builder/bundle', 'package.json', 'package-lock.json', 'tsconfig.json'],
       to: bundleFiles,
       make: buildBundles,
+    },
+    'toolbox-image': {
+      name: 'toolbox-image',
+      from: [lockFile, 'builder/oci', 'builder/images', 'build/native/crashcart-install', transportFile],
+      also: [versionOf()],
+      to: [imageTars.toolbox, toolboxImageFile],
+      make: () => buildToolboxImage(lock, environment),
     },
     images: {
       name: 'images',
@@ -69,11 +93,11 @@ export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv): Record<Step
         'LICENSE',
         ...nativePrograms,
         ...bundleFiles,
-        toolboxImage,
+        toolboxImageFile,
       ],
       also: [node, versionOf()],
-      to: [...Object.values(imageTars), imagesFile],
-      make: () => buildImages(lock, environment),
+      to: [imageTars.crashcart, imagesFile],
+      make: () => buildCrashcartImage(lock, environment),
     },
     plugin: {
       name: 'plugin',

@@ -24,10 +24,30 @@ static void fail(const char *call, const char *path)
 	exit(1);
 }
 
+/*
+ * A toolbox is larger than the memory that this container may have, and the kernel counts pages of files. Writing them out as we go, and
+ * dropping them, keeps the copy within 16 MiB; a file system that cannot is none the worse.
+ */
+static void drop_pages(int from, int to, off_t at)
+{
+	static const off_t step = 8 << 20;
+
+	if (at % step != 0 || at == 0)
+		return;
+	sync_file_range(to, at - step, step, SYNC_FILE_RANGE_WRITE);
+	if (at == step)
+		return;
+	sync_file_range(to, at - 2 * step, step,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	posix_fadvise(to, 0, at - step, POSIX_FADV_DONTNEED);
+	posix_fadvise(from, 0, at, POSIX_FADV_DONTNEED);
+}
+
 static void copy(int from, int to, const char *source)
 {
 	static char buffer[1 << 20];
 	ssize_t got;
+	off_t done = 0;
 
 	while ((got = read(from, buffer, sizeof buffer)) != 0) {
 		if (got < 0 && errno == EINTR)
@@ -41,6 +61,8 @@ static void copy(int from, int to, const char *source)
 			if (put > 0)
 				at += put;
 		}
+		done += got;
+		drop_pages(from, to, done);
 	}
 }
 

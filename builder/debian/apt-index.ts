@@ -1,49 +1,98 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CrashcartError, reasons } from '../../src/base/errors.ts';
+import { CrashcartError, describe, reasons } from '../../src/base/errors.ts';
 import { run } from '../process.ts';
 import { paragraphs } from './control.ts';
-import type { Architecture } from './lock.ts';
+import type { Architecture, Archive } from './lock.ts';
+import { type PackageIndex, readIndex } from './package-index.ts';
 
 export interface SuiteIndex {
-  /** The Packages index of main. */
-  packages: string;
-  /** Date of the release file, in seconds since 1970. */
+  index: PackageIndex;
+  /** Date of the newest release file, in seconds since 1970. */
   epoch: number;
 }
 
-const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+export interface Mirrors {
+  /** Addresses without a trailing slash. */
+  debian: string;
+  'debian-security': string;
+}
+
+export interface IndexOptions {
+  keyring?: string;
+  /** For how long a release file is good, unless it says less itself. */
+  validForSeconds?: number;
+}
+
+const debianKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** Debian makes point releases every two or three months, but it may be longer: older than this is a mirror that was forgotten. */
+const validForSeconds = 400 * 86_400;
 
 /**
- * The current index of a suite. apt fetches it, in a directory of its own, so the machine's apt state is not touched and
- * the release file's signature is checked against Debian's keyring: a lock begins with a proven digest.
+ * The current index of a suite with its updates and security updates. apt fetches it, in a directory of its own, so the machine's apt
+ * state is not touched, and checks the release files' signatures against Debian's keyring and their dates: a lock begins with proven digests.
  */
-export async function fetchIndex(mirror: string, suite: string, architecture: Architecture): Promise<SuiteIndex> {
+export async function fetchIndex(
+  mirrors: Mirrors,
+  suite: string,
+  architecture: Architecture,
+  options: IndexOptions = {},
+): Promise<SuiteIndex> {
   const directory = await mkdtemp(join(tmpdir(), 'crashcart-apt-'));
   try {
-    await prepare(directory, mirror, suite);
-    await run('apt-get', ['update', '--error-on=any', ...aptOptions(directory, architecture)]);
+    await prepare(directory, sourcesOf(mirrors, suite, options.keyring ?? debianKeyring));
+    await update(directory, architecture, options.validForSeconds ?? validForSeconds);
     const lists = join(directory, 'lists');
-    const names = await readdir(lists);
-    const read = async (suffix: string) =>
-      readFile(join(lists, names.find((name) => name.endsWith(suffix)) ?? suffix), 'utf8');
-    const packages = await read(`_main_binary-${architecture}_Packages`);
-    return { packages, epoch: dateOfRelease(await read('_InRelease')) };
+    const names = (await readdir(lists)).sort();
+    const read = (name: string) => readFile(join(lists, name), 'utf8');
+    const releases = await Promise.all(names.filter((name) => name.endsWith('InRelease')).map(read));
+    const indexes = names.filter((name) => name.endsWith(`_main_binary-${architecture}_Packages`));
+    const texts = indexes.map(async (name) => ({ archive: archiveOf(name), text: await read(name) }));
+    return { index: readIndex(await Promise.all(texts)), epoch: Math.max(...releases.map(dateOfRelease)) };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function prepare(directory: string, mirror: string, suite: string): Promise<void> {
-  for (const name of ['lists/partial', 'cache', 'none']) await mkdir(join(directory, name), { recursive: true });
-  await writeFile(join(directory, 'status'), '');
-  const source = { Types: 'deb', URIs: mirror, Suites: suite, Components: 'main', 'Signed-By': keyring };
-  const lines = Object.entries(source).map(([field, value]) => `${field}: ${value}\n`);
-  await writeFile(join(directory, 'debian.sources'), lines.join(''));
+/** apt names lists after where they came from; the suite in it tells the archive. */
+const archiveOf = (list: string): Archive => (/-security_main_/.test(list) ? 'debian-security' : 'debian');
+
+async function update(directory: string, architecture: Architecture, validFor: number): Promise<void> {
+  try {
+    await run('apt-get', ['update', '--error-on=any', ...aptOptions(directory, architecture, validFor)]);
+  } catch (cause) {
+    throw new CrashcartError(reasons.Unavailable, whyNoIndex(describe(cause)), { cause });
+  }
 }
 
-const aptOptions = (directory: string, architecture: Architecture): string[] =>
+function whyNoIndex(complaint: string): string {
+  if (/not valid yet|expired|is not valid any ?more/i.test(complaint))
+    return 'The index of the mirror is stale: its release file is older than it may be. Use another mirror, and look at this machine’s clock.';
+  if (
+    /NO_PUBKEY|BADSIG|not signed|clearsigned|invalid signature|couldn.t be verified|KEYEXPIRED|Missing key/i.test(
+      complaint,
+    )
+  )
+    return 'The index of the mirror is not signed by Debian: do not use this mirror.';
+  if (/Hash Sum mismatch|unexpected size/i.test(complaint))
+    return 'The index of the mirror does not have the digests of its release file: it is being renewed or damaged; try again, or use another mirror.';
+  return 'The index of the suite cannot be fetched; check the network, DEBIAN_MIRROR and DEBIAN_SECURITY_MIRROR, and that apt is installed.';
+}
+
+function sourcesOf(mirrors: Mirrors, suite: string, keyring: string): string {
+  const source = (uri: string, suites: string) =>
+    `Types: deb\nURIs: ${uri}\nSuites: ${suites}\nComponents: main\nSigned-By: ${keyring}\n`;
+  return `${source(mirrors.debian, `${suite} ${suite}-updates`)}\n${source(mirrors['debian-security'], `${suite}-security`)}`;
+}
+
+async function prepare(directory: string, sources: string): Promise<void> {
+  for (const name of ['lists/partial', 'cache', 'none']) await mkdir(join(directory, name), { recursive: true });
+  await writeFile(join(directory, 'status'), '');
+  await writeFile(join(directory, 'debian.sources'), sources);
+}
+
+const aptOptions = (directory: string, architecture: Architecture, validFor: number): string[] =>
   [
     `Dir::Etc::sourcelist=${directory}/debian.sources`,
     `Dir::Etc::sourceparts=${directory}/none`,
@@ -54,6 +103,7 @@ const aptOptions = (directory: string, architecture: Architecture): string[] =>
     `APT::Architectures::=${architecture}`,
     'APT::Sandbox::User=root',
     'APT::Update::Post-Invoke-Success=',
+    `Acquire::Max-ValidTime=${validFor}`,
     'Acquire::Retries=3',
     'Acquire::GzipIndexes=false',
     'Acquire::Languages=none',

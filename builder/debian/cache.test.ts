@@ -5,20 +5,22 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchPackages } from './cache.ts';
+import { readPackage } from './cache.ts';
 import type { LockedPackage } from './lock.ts';
 
-describe('fetchPackages', () => {
+describe('readPackage', () => {
   const content = Buffer.from('the package');
   const sha256 = createHash('sha256').update(content).digest('hex');
   const wanted: LockedPackage = {
     name: 'thing',
     version: '1',
     source: 'thing 1',
+    archive: 'debian',
     path: 'pool/main/t/thing/thing_1_all.deb',
     size: content.length,
     sha256,
     groups: [],
+    depends: [],
   };
   let server: Server;
   let served: Map<string, string>;
@@ -45,7 +47,7 @@ describe('fetchPackages', () => {
     await new Promise((resolve) => server.close(resolve));
     rmSync(join(directory, '..'), { recursive: true });
   });
-  const fetchThing = async () => (await fetchPackages([wanted], environment)).get('thing')?.toString();
+  const fetchThing = async () => (await readPackage(wanted, { environment, date: '2026-11-23T11:22:38Z' })).toString();
 
   it('asks the mirror once and the cache from then on', async () => {
     served.set(`/debian/${wanted.path}`, content.toString());
@@ -70,7 +72,21 @@ describe('fetchPackages', () => {
   });
 
   it('says what to do when the mirror no longer has the version', async () => {
-    await expect(fetchThing()).rejects.toThrow(/main\.ts lock.*DEBIAN_MIRROR/);
+    await expect(fetchThing()).rejects.toThrow(/crashcart-build lock.*DEBIAN_FALLBACK_MIRROR/);
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('asks the second source for what the first no longer has, with the archive and the date of the lock', async () => {
+    const mirror = environment['DEBIAN_MIRROR'] ?? '';
+    environment['DEBIAN_FALLBACK_MIRROR'] = `${mirror.replace(/debian$/, '')}archive/{archive}/{date}/`;
+    served.set(`/archive/debian/20261123T112238Z/${wanted.path}`, content.toString());
+    expect(await fetchThing()).toBe('the package');
+  });
+
+  it('needs no network for what is there', async () => {
+    served.set(`/debian/${wanted.path}`, content.toString());
+    await fetchThing();
+    environment['DEBIAN_MIRROR'] = 'http://127.0.0.1:1/debian';
+    expect(await fetchThing()).toBe('the package');
   });
 });

@@ -6,6 +6,8 @@ import { run } from '../process.ts';
 
 export interface Download {
   url: string;
+  /** A second source, asked when the first has no such file. */
+  fallback?: string;
   /** Where it is written; the directory exists. */
   path: string;
   size: number;
@@ -19,12 +21,29 @@ const fetchTimeoutMs = 120_000;
 
 /**
  * Downloads all of them. With apt on the machine apt does it, so that its proxies, credentials and certificates count;
- * elsewhere Node's own fetch. The caller checks sizes and digests. Throws NotFound when the server has no such file.
+ * elsewhere Node's own fetch. The caller checks sizes and digests. Throws NotFound when no source has such a file.
  */
 export async function download(downloads: readonly Download[], helper: string = aptHelper): Promise<void> {
   if (downloads.length === 0) return;
-  if (existsSync(helper)) return downloadByApt(helper, downloads);
-  for (const wanted of downloads) await downloadByFetch(wanted);
+  const get = existsSync(helper) ? (list: readonly Download[]) => downloadByApt(helper, list) : downloadByFetch;
+  try {
+    await get(downloads);
+  } catch (error) {
+    if (!(error instanceof CrashcartError) || error.reason !== reasons.NotFound) throw error;
+    if (downloads.every(({ fallback }) => fallback === undefined)) throw error;
+    // Which of them is gone is found out one by one: this is rare.
+    for (const wanted of downloads) await downloadFromEither(wanted, get);
+  }
+}
+
+async function downloadFromEither(wanted: Download, get: (list: readonly Download[]) => Promise<void>): Promise<void> {
+  if (existsSync(wanted.path)) return;
+  try {
+    await get([wanted]);
+  } catch (error) {
+    if (!(error instanceof CrashcartError) || error.reason !== reasons.NotFound || !wanted.fallback) throw error;
+    await get([{ ...wanted, url: wanted.fallback }]);
+  }
 }
 
 async function downloadByApt(helper: string, downloads: readonly Download[]): Promise<void> {
@@ -33,11 +52,21 @@ async function downloadByApt(helper: string, downloads: readonly Download[]): Pr
   try {
     await run(helper, [...options.flatMap((option) => ['-o', option]), 'download-file', ...files]);
   } catch (cause) {
-    throw failed(downloads.map(({ url }) => url).join(', '), /\b404\b/.test(describe(cause)), cause);
+    const complaint = describe(cause);
+    const named = downloads.filter(({ url }) => complaint.includes(url));
+    throw failed(
+      (named.length > 0 ? named : downloads).map(({ url }) => url).join(', '),
+      /\b404\b/.test(complaint),
+      cause,
+    );
   }
 }
 
-async function downloadByFetch(wanted: Download): Promise<void> {
+async function downloadByFetch(downloads: readonly Download[]): Promise<void> {
+  for (const wanted of downloads) await fetchOne(wanted);
+}
+
+async function fetchOne(wanted: Download): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       const response = await fetch(wanted.url, { signal: AbortSignal.timeout(fetchTimeoutMs) });
@@ -66,7 +95,7 @@ async function bounded(response: Response, size: number): Promise<Buffer> {
 
 function failed(what: string, gone: boolean, cause?: unknown): CrashcartError {
   const message = gone
-    ? `The mirror has no ${what}: Debian removes a version when a newer one replaces it. Take the newer ones with \`node builder/main.ts lock\`, or set DEBIAN_MIRROR to a mirror that keeps old versions.`
+    ? `The mirror has no ${what}: Debian removes a version when a newer one replaces it. Take the newer ones with \`builder/crashcart-build lock\`, or set DEBIAN_FALLBACK_MIRROR to an archive that keeps old versions.`
     : `Cannot fetch ${what}; check the network and the mirror, or set DEBIAN_MIRROR to another one.`;
   return new CrashcartError(gone ? reasons.NotFound : reasons.Unavailable, message, { cause });
 }

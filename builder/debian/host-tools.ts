@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { TarEntry } from '../oci/tar.ts';
 import { type RunOptions, run } from '../process.ts';
 import { cacheDirectory } from './cache.ts';
 import { groupFiles } from './group-files.ts';
 import { layoutOf } from './layout.ts';
 import { type Lock, packagesOf } from './lock.ts';
+import type { Packed } from './unpacked.ts';
 
 /** Runs a program of the lock's `host` packages, e.g. `usr/bin/mkfs.erofs`. */
 export type HostTool = (program: string, args: readonly string[], options?: RunOptions) => Promise<Buffer>;
@@ -19,7 +19,7 @@ export type HostTool = (program: string, args: readonly string[], options?: RunO
 export async function hostTools(lock: Lock, environment: NodeJS.ProcessEnv): Promise<HostTool> {
   const digests = packagesOf(lock, 'host').map(({ sha256 }) => sha256);
   const key = createHash('sha256').update(digests.join()).digest('hex').slice(0, 16);
-  const root = join(cacheDirectory(environment), 'tools', key);
+  const root = join(cacheDirectory(environment), 'tools', `${key}-2`);
   if (!existsSync(root)) await unpackInto(root, await groupFiles(lock, 'host', environment));
   const { loader, libraries } = layoutOf(lock.architecture);
   return (program, args, options) =>
@@ -30,7 +30,7 @@ export async function hostTools(lock: Lock, environment: NodeJS.ProcessEnv): Pro
     );
 }
 
-async function unpackInto(root: string, files: ReadonlyMap<string, TarEntry>): Promise<void> {
+async function unpackInto(root: string, files: ReadonlyMap<string, Packed>): Promise<void> {
   await mkdir(dirname(root), { recursive: true });
   const scratch = await mkdtemp(`${root}.`);
   try {
@@ -43,10 +43,10 @@ async function unpackInto(root: string, files: ReadonlyMap<string, TarEntry>): P
   }
 }
 
-async function place(root: string, entry: TarEntry): Promise<void> {
+async function place(root: string, entry: Packed): Promise<void> {
   const path = join(root, entry.path);
-  if (!/^usr\/(s?bin|lib)\//.test(entry.path) || entry.type === 'directory') return;
+  if (!/^usr\/(s?bin|lib)\//.test(entry.path)) return;
   await mkdir(dirname(path), { recursive: true });
   if (entry.type === 'symlink') await symlink(entry.target, path);
-  else if ('content' in entry) await writeFile(path, entry.content, { mode: entry.mode ?? 0o644 });
+  else await writeFile(path, await entry.read(), { mode: entry.mode & 0o111 ? 0o755 : 0o644 });
 }

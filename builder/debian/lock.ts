@@ -4,22 +4,33 @@ import { CrashcartError, reasons } from '../../src/base/errors.ts';
 export const architectures = ['amd64', 'arm64'] as const;
 export type Architecture = (typeof architectures)[number];
 
-/** A package as it was when the lock was made. `path` is relative to the mirror; `source` names what its licence is about. */
+/** Debian's archives: security updates have mirrors of their own. */
+export const archives = ['debian', 'debian-security'] as const;
+export type Archive = (typeof archives)[number];
+
+/**
+ * A package as it was when the lock was made. `path` is relative to the mirror of its archive; `source` names what its licence is
+ * about; `groups` are the sections of builder/packages whose closure it is in.
+ */
 export interface LockedPackage {
   name: string;
   version: string;
   source: string;
+  archive: Archive;
   path: string;
   size: number;
   sha256: string;
   groups: readonly string[];
+  depends: readonly string[];
 }
 
 export interface Lock {
   suite: string;
   architecture: Architecture;
-  /** Seconds since 1970, the date of the suite's release file: every time stamp in what is built from the lock. */
+  /** Seconds since 1970, the date of the newest release file: every time stamp in what is built from the lock. */
   epoch: number;
+  /** The same as a date, for people and for archives of old versions. */
+  date: string;
   packages: readonly LockedPackage[];
 }
 
@@ -42,7 +53,7 @@ export function readLock(architecture: Architecture): Lock {
   } catch (cause) {
     throw new CrashcartError(
       reasons.Invalid,
-      `The lock of ${architecture} (${url.pathname}) cannot be used; make it with \`node builder/main.ts lock\`.`,
+      `The lock of ${architecture} (${url.pathname}) cannot be used; make it with \`builder/crashcart-build lock\`.`,
       { cause },
     );
   }
@@ -58,25 +69,35 @@ export function parseLock(text: string): Lock {
   return {
     suite: match(lock['suite'], /^[a-z][a-z-]*$/, 'suite'),
     architecture,
-    epoch: count(lock['epoch'], Number.MAX_SAFE_INTEGER, 'epoch'),
+    epoch: count(lock['epoch'], 253402300799, 'epoch'),
+    date: match(lock['date'], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'date'),
     packages: lock['packages'].map((entry, at) => parsePackage(entry, `packages[${at}]`)),
   };
 }
 
 function parsePackage(value: unknown, at: string): LockedPackage {
   const entry = record(value, at);
-  const groups = entry['groups'];
-  if (!Array.isArray(groups)) throw new Error(`${at}.groups is not a list`);
+  const archive = archives.find((known) => known === entry['archive']);
+  if (!archive) throw new Error(`${at}.archive is not one of ${archives.join(', ')}`);
   return {
     name: match(entry['name'], /^[a-z0-9][a-z0-9+.-]+$/, `${at}.name`),
     version: match(entry['version'], /^[0-9][A-Za-z0-9.+:~-]*$/, `${at}.version`),
     source: match(entry['source'], /^[a-z0-9][a-z0-9+.-]+ \S+$/, `${at}.source`),
+    archive,
     // It becomes part of a URL: no way up, no query.
     path: match(entry['path'], /^pool\/(?!.*\.\.)[A-Za-z0-9/+._~%-]+\.deb$/, `${at}.path`),
     size: count(entry['size'], largestPackageBytes, `${at}.size`),
     sha256: match(entry['sha256'], /^[0-9a-f]{64}$/, `${at}.sha256`),
-    groups: groups.map((group) => match(group, /^[a-z-]+$/, `${at}.groups`)),
+    groups: list(entry['groups'], /^[a-z][a-z0-9-]*$/, `${at}.groups`),
+    depends: list(entry['depends'], /^[a-z0-9][a-z0-9+.-]+$/, `${at}.depends`),
   };
+}
+
+/** The text of a lock, a package a line: what changes between two locks is what one reads in a diff of them. */
+export function lockText({ packages, ...head }: Lock): string {
+  const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`);
+  const lines = packages.map((locked) => `    ${JSON.stringify(locked)}`);
+  return `{\n${fields.join('')}  "packages": [\n${lines.join(',\n')}\n  ]\n}\n`;
 }
 
 /** The packages of a group, in the lock's order. Throws Invalid when there are none: the lock is older than the builder. */
@@ -85,8 +106,13 @@ export function packagesOf(lock: Lock, group: string): readonly LockedPackage[] 
   if (found.length > 0) return found;
   throw new CrashcartError(
     reasons.Invalid,
-    `The lock of ${lock.architecture} has no packages for "${group}"; make it again with \`node builder/main.ts lock\`.`,
+    `The lock of ${lock.architecture} has no packages for "${group}"; make it again with \`builder/crashcart-build lock\`.`,
   );
+}
+
+function list(value: unknown, pattern: RegExp, at: string): string[] {
+  if (!Array.isArray(value)) throw new Error(`${at} is not a list`);
+  return value.map((entry) => match(entry, pattern, at));
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {

@@ -1,57 +1,85 @@
 import { describe, expect, it } from 'vitest';
 import { dateOfRelease } from './apt-index.ts';
 import { paragraphs } from './control.ts';
+import { demandsOf, readIndex } from './package-index.ts';
 import { resolve } from './resolve.ts';
 
-const index = `Package: bash-static
-Source: bash (5.2.37-2)
-Version: 5.2.37-2+b10
-Filename: pool/main/b/bash/bash-static_5.2.37-2+b10_amd64.deb
-Tag: admin::recovery, implemented-in::c,
- scope::utility
-Size: 1114112
-SHA256: ${'a'.repeat(64)}
+const entry = (name: string, fields: Record<string, string> = {}): string =>
+  Object.entries({
+    Package: name,
+    Version: '1',
+    Filename: `pool/main/x/${name}_1_all.deb`,
+    Size: '20',
+    SHA256: 'b'.repeat(64),
+    ...fields,
+  })
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('');
 
-Package: other
-Version: 1
-
-Package: adduser
-Version: 3.152
-Filename: pool/main/a/adduser/adduser_3.152_all.deb
-Size: 20
-SHA256: ${'b'.repeat(64)}
-`;
+const indexOf = (...entries: string[]) => readIndex([{ archive: 'debian', text: entries.join('\n') }]);
+const names = (index: ReturnType<typeof indexOf>, ...wanted: string[]): string[] =>
+  resolve(index, wanted, 'the list').map(({ name }) => name);
 
 describe('resolve', () => {
-  it('takes the named packages from an index, sorted, with their groups and their source', () => {
-    expect(resolve(index, { one: ['bash-static'], two: ['bash-static', 'adduser'] })).toEqual([
-      {
-        name: 'adduser',
-        version: '3.152',
-        source: 'adduser 3.152',
-        path: 'pool/main/a/adduser/adduser_3.152_all.deb',
-        size: 20,
-        sha256: 'b'.repeat(64),
-        groups: ['two'],
-      },
-      {
-        name: 'bash-static',
-        version: '5.2.37-2+b10',
-        source: 'bash 5.2.37-2',
-        path: 'pool/main/b/bash/bash-static_5.2.37-2+b10_amd64.deb',
-        size: 1114112,
-        sha256: 'a'.repeat(64),
-        groups: ['one', 'two'],
-      },
+  it('follows dependencies, takes the first alternative that there is, and one that is there already before it', () => {
+    const index = indexOf(
+      entry('a', { Depends: 'b (>= 1) | c, gone | d:any' }),
+      entry('b', { 'Pre-Depends': 'e' }),
+      entry('c'),
+      entry('d'),
+      entry('e'),
+    );
+    expect(names(index, 'a')).toEqual(['a', 'b', 'd', 'e']);
+    expect(names(index, 'c', 'a')).toEqual(['a', 'c', 'd']);
+    expect(resolve(index, ['a'], 'the list')[0]?.chosen).toEqual(['b', 'd']);
+  });
+
+  it('lets the most important provider stand for a virtual package, and versions decide', () => {
+    const index = indexOf(
+      entry('a', { Depends: 'awk, b (>> 1)' }),
+      entry('gawk', { Provides: 'awk' }),
+      entry('mawk', { Provides: 'awk', Priority: 'required' }),
+      entry('b'),
+      entry('c', { Provides: 'b (= 2)' }),
+    );
+    expect(names(index, 'a')).toEqual(['a', 'c', 'mawk']);
+  });
+
+  it('takes the newest version of several archives, and remembers whose it is', () => {
+    const index = readIndex([
+      { archive: 'debian', text: entry('a', { Version: '1.2-3' }) },
+      { archive: 'debian-security', text: entry('a', { Version: '1.2-3+deb13u1', Source: 'src (1.2-3)' }) },
+    ]);
+    expect(resolve(index, ['a'], 'the list')).toMatchObject([
+      { version: '1.2-3+deb13u1', archive: 'debian-security', source: 'src 1.2-3' },
     ]);
   });
 
-  it('names every package that the suite does not have', () => {
-    expect(() => resolve(index, { one: ['nothing', 'adduser', 'neither'] })).toThrow('no nothing, neither;');
+  it('names every package that Debian does not have', () => {
+    expect(() => names(indexOf(entry('a')), 'nothing', 'a', 'neither')).toThrow(
+      'no package nothing, neither; correct the name in the list',
+    );
   });
 
-  it('refuses an index without the digest of a package', () => {
-    expect(() => resolve(index, { one: ['other'] })).toThrow('no Filename of other');
+  it('names what a package depends on and cannot have', () => {
+    expect(() => names(indexOf(entry('a', { Depends: 'b (>= 2) | c' }), entry('b')), 'a')).toThrow(
+      'a depends on b (>= 2) or c',
+    );
+  });
+
+  it('names two packages that exclude each other, but not one that excludes what it provides itself', () => {
+    const index = indexOf(
+      entry('a', { Conflicts: 'b (<< 2)' }),
+      entry('b'),
+      entry('c', { Provides: 'x', Conflicts: 'x' }),
+    );
+    expect(() => names(index, 'a', 'b')).toThrow('a and b exclude each other');
+    expect(names(index, 'c')).toEqual(['c']);
+  });
+
+  it('refuses an index without the digest of a package, and dependencies that cannot be read', () => {
+    expect(() => indexOf('Package: a\nVersion: 1\n')).toThrow('no Filename of a');
+    expect(() => demandsOf('a (~ 1)')).toThrow('cannot be read');
   });
 });
 

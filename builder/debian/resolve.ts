@@ -1,54 +1,81 @@
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
-import { type Paragraph, paragraphs } from './control.ts';
-import type { LockedPackage } from './lock.ts';
+import { type Candidate, type Demand, meets, type PackageIndex } from './package-index.ts';
 
-export type Groups = Readonly<Record<string, readonly string[]>>;
+/** A package that something needs, and the packages chosen for its dependencies. */
+export interface Resolved extends Candidate {
+  chosen: readonly string[];
+}
 
 /**
- * The packages that the groups name, as the index has them now, sorted by name. Dependencies are not followed: every
- * package of ours is named, and the build fails at once when a library is missing. Throws NotFound with all names that
- * the index does not know.
+ * The named packages with everything that they depend on, sorted by name: the first alternative that there is, unless a
+ * later one is there already; recommendations do not count. apt gives the same answer for an empty machine.
+ * Throws NotFound with every name that the index does not know, Invalid for packages that exclude each other.
  */
-export function resolve(index: string, groups: Groups): LockedPackage[] {
-  const wanted = new Set(Object.values(groups).flat());
-  const found = new Map<string, Paragraph>();
-  for (const fields of paragraphs(index)) {
-    const name = fields.get('Package') ?? '';
-    if (wanted.has(name)) found.set(name, fields);
-  }
-  const unknown = [...wanted].filter((name) => !found.has(name));
+export function resolve(index: PackageIndex, names: readonly string[], listed: string): Resolved[] {
+  const unknown = names.filter((name) => !index.get(name));
   if (unknown.length > 0)
     throw new CrashcartError(
       reasons.NotFound,
-      `The suite has no ${unknown.join(', ')}; correct the names in builder/packages.json.`,
+      `Debian has no package ${unknown.join(', ')}; correct the name in ${listed} (\`apt-cache search WORD\` finds names).`,
     );
-  return [...found]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, fields]) => ({
-      ...locked(name, fields),
-      groups: Object.keys(groups).filter((group) => groups[group]?.includes(name)),
-    }));
+  const found = new Map<string, Candidate>();
+  const chosen = new Map<string, string[]>();
+  const queue: Candidate[] = [];
+  const add = (candidate: Candidate): void => {
+    if (found.has(candidate.name)) return;
+    found.set(candidate.name, candidate);
+    queue.push(candidate);
+  };
+  for (const name of names) {
+    const candidate = index.get(name);
+    if (candidate) add(candidate);
+  }
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const own: string[] = [];
+    for (const alternatives of next.depends) {
+      const candidate = choose(index, alternatives, found);
+      if (!candidate) throw unmet(next, alternatives);
+      own.push(candidate.name);
+      add(candidate);
+    }
+    chosen.set(next.name, [...new Set(own)]);
+  }
+  const all = [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  refuseConflicts(all);
+  return all.map((candidate) => ({ ...candidate, chosen: chosen.get(candidate.name) ?? [] }));
 }
 
-function locked(name: string, fields: Paragraph): Omit<LockedPackage, 'groups'> {
-  const field = (key: string) => {
-    const value = fields.get(key);
-    if (value !== undefined) return value;
-    throw new CrashcartError(reasons.Invalid, `The index says no ${key} of ${name}; try another mirror.`);
-  };
-  const version = field('Version');
-  return {
-    name,
-    version,
-    source: sourceOf(fields.get('Source') ?? name, version),
-    path: field('Filename'),
-    size: Number(field('Size')),
-    sha256: field('SHA256'),
-  };
+function choose(
+  index: PackageIndex,
+  alternatives: readonly Demand[],
+  found: ReadonlyMap<string, Candidate>,
+): Candidate | undefined {
+  for (const demand of alternatives) {
+    const there = index.meeting(demand).find(({ name }) => found.has(name));
+    if (there) return there;
+  }
+  return alternatives.flatMap((demand) => index.meeting(demand))[0];
 }
 
-/** `name version` of the source package, for licences. The version stands in brackets when it differs from the binary's. */
-function sourceOf(source: string, version: string): string {
-  const [, name, own] = /^(\S+)(?: \((\S+)\))?$/.exec(source) ?? [];
-  return `${name ?? source} ${own ?? version}`;
+function unmet({ name }: Candidate, alternatives: readonly Demand[]): CrashcartError {
+  const wanted = alternatives.map(
+    ({ name: each, relation, version }) => `${each}${relation ? ` (${relation} ${version})` : ''}`,
+  );
+  return new CrashcartError(
+    reasons.NotFound,
+    `${name} depends on ${wanted.join(' or ')}, which the suite does not have; leave ${name} out, or try again when the mirror is in order.`,
+  );
+}
+
+function refuseConflicts(all: readonly Candidate[]): void {
+  for (const one of all) {
+    for (const conflict of one.conflicts) {
+      const other = all.find((each) => each !== one && meets(each, conflict));
+      if (other)
+        throw new CrashcartError(
+          reasons.Invalid,
+          `${one.name} and ${other.name} exclude each other; take one of them out of this toolbox, or give it a toolbox of its own.`,
+        );
+    }
+  }
 }

@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readTar } from './tar-reader.ts';
+import { readTar, type TarMember } from './tar-reader.ts';
 
 describe('readTar', () => {
   let directory: string;
@@ -16,38 +16,49 @@ describe('readTar', () => {
   const tar = (...paths: string[]) =>
     execFileSync('tar', ['--format=gnu', '--owner=0', '--group=0', '-cf', '-', '-C', directory, ...paths]);
 
-  it('reads files, directories, links and hard links as GNU tar writes them', () => {
+  const read = (bytes: Buffer) => readAll([bytes]);
+  const readAll = async (chunks: Buffer[]): Promise<TarMember[]> => {
+    const members: TarMember[] = [];
+    for await (const member of readTar(chunks)) members.push(member);
+    return members;
+  };
+
+  it('reads files, directories, links and hard links as GNU tar writes them', async () => {
     mkdirSync(join(directory, 'usr'), { mode: 0o755 });
     writeFileSync(join(directory, 'usr/a'), 'content', { mode: 0o755 });
     linkSync(join(directory, 'usr/a'), join(directory, 'usr/b'));
     symlinkSync('a', join(directory, 'usr/c'));
-    const entries = new Map(readTar(tar('--sort=name', '.')).map((entry) => [entry.path, entry]));
+    const entries = new Map((await read(tar('--sort=name', '.'))).map((entry) => [entry.path, entry]));
     expect([...entries.keys()]).toEqual(['usr', 'usr/a', 'usr/b', 'usr/c']);
     expect(entries.get('usr')).toMatchObject({ type: 'directory' });
-    for (const path of ['usr/a', 'usr/b'])
-      expect(entries.get(path)).toEqual({ path, type: 'file', mode: 0o755, content: Buffer.from('content') });
+    expect(entries.get('usr/a')).toEqual({ path: 'usr/a', type: 'file', mode: 0o755, content: Buffer.from('content') });
+    expect(entries.get('usr/b')).toEqual({ path: 'usr/b', type: 'hardlink', target: 'usr/a' });
     expect(entries.get('usr/c')).toEqual({ path: 'usr/c', type: 'symlink', target: 'a' });
   });
 
-  it('reads names and link targets of more than a hundred bytes', () => {
+  it('reads names and link targets of more than a hundred bytes, in chunks of any size', async () => {
     const [name, target] = ['n'.repeat(150), 't'.repeat(180)];
     writeFileSync(join(directory, name), '');
     symlinkSync(target, join(directory, 'link'));
-    expect(readTar(tar(name, 'link'))).toMatchObject([{ path: name }, { path: 'link', target }]);
+    const bytes = tar(name, 'link');
+    const chunks = Array.from({ length: Math.ceil(bytes.length / 700) }, (_, at) =>
+      bytes.subarray(at * 700, (at + 1) * 700),
+    );
+    expect(await readAll(chunks)).toMatchObject([{ path: name }, { path: 'link', target }]);
   });
 
-  it('refuses a path that leaves the archive', () => {
+  it('refuses a path that leaves the archive', async () => {
     writeFileSync(join(directory, 'a'), '');
     const bytes = tar('--transform=s|a|../../a|', '-P', 'a');
-    expect(() => readTar(bytes)).toThrow('../../a leads out of the archive');
+    await expect(read(bytes)).rejects.toThrow('../../a leads out of the archive');
   });
 
-  it('refuses a changed header, a cut archive and a device', () => {
+  it('refuses a changed header, a cut archive and a device', async () => {
     writeFileSync(join(directory, 'a'), 'x'.repeat(2000));
     const bytes = tar('a');
-    expect(() => readTar(bytes.subarray(0, 1024))).toThrow('cut short');
+    await expect(read(bytes.subarray(0, 1024))).rejects.toThrow('cut short');
     bytes.write('b', 0);
-    expect(() => readTar(bytes)).toThrow('wrong checksum');
-    expect(() => readTar(execFileSync('tar', ['-cf', '-', '-C', '/', 'dev/null']))).toThrow('has the type "3"');
+    await expect(read(bytes)).rejects.toThrow('wrong checksum');
+    await expect(read(execFileSync('tar', ['-cf', '-', '-C', '/', 'dev/null']))).rejects.toThrow('has the type "3"');
   });
 });

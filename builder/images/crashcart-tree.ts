@@ -5,6 +5,7 @@ import { groupFiles } from '../debian/group-files.ts';
 import { layoutOf } from '../debian/layout.ts';
 import { licencesOf, packageList } from '../debian/licences.ts';
 import { type Lock, packagesOf } from '../debian/lock.ts';
+import { entryOf } from '../debian/unpacked.ts';
 import type { TarEntry } from '../oci/tar.ts';
 import { inProject, nodePackage } from '../paths.ts';
 import { koffiFiles } from './koffi.ts';
@@ -20,9 +21,9 @@ export async function runtimeEntries(lock: Lock, environment: NodeJS.ProcessEnv)
   const files = await groupFiles(lock, 'runtime', environment);
   const packages = packagesOf(lock, 'runtime');
   const { libraries, interpreter, loader } = layoutOf(lock.architecture);
-  const libraryFiles = [...files.values()].filter(
-    ({ path }) => path.startsWith(`${libraries}/`) && wantedLibraries.test(path.slice(libraries.length + 1)),
-  );
+  const libraryFiles = [...files.values()]
+    .filter(({ path }) => path.startsWith(`${libraries}/`) && wantedLibraries.test(path.slice(libraries.length + 1)))
+    .map((packed) => entryOf(packed));
   return [
     ...libraryFiles,
     { path: interpreter, type: 'symlink', target: `/${libraries}/${loader}` },
@@ -52,11 +53,14 @@ export function programEntries(): TarEntry[] {
   ];
 }
 
+/** The default toolbox as it travels: not compressed itself, because the layer is. */
+export const transportFile = 'build/transport/default.erofs';
+
 /** The toolbox image: one file, and the program that copies it onto a node. */
 export function toolboxEntries(): TarEntry[] {
   return [
     { ...file('crashcart-install', 'build/native/crashcart-install'), mode: 0o755 },
-    file('toolbox.erofs', 'build/toolbox/default.erofs'),
+    { path: 'toolbox.erofs', type: 'file', source: inProject(transportFile) },
   ];
 }
 

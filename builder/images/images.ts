@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { rename, writeFile } from 'node:fs/promises';
-import type { Lock } from '../debian/lock.ts';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { hostTools } from '../debian/host-tools.ts';
+import { hostArchitecture, type Lock, packagesOf, readLock } from '../debian/lock.ts';
 import { type Image, writeImage } from '../oci/archive.ts';
+import { zstdLayers } from '../oci/zstd.ts';
 import { inProject, nodePackage, versionOf } from '../paths.ts';
 import { nonroot, programEntries, runtimeEntries, toolboxEntries } from './crashcart-tree.ts';
 
@@ -9,8 +11,11 @@ import { nonroot, programEntries, runtimeEntries, toolboxEntries } from './crash
 export const imagesFile = 'build/images/images.json';
 export const imageTars = { crashcart: 'build/images/crashcart.tar', toolbox: 'build/images/toolbox.tar' } as const;
 
-/** Writes both images, then the file that names them: who reads it finds what it names. */
-export async function buildImages(lock: Lock, environment: NodeJS.ProcessEnv): Promise<void> {
+/** What the toolbox's image is called; the file that names both is made of it. */
+export const toolboxImageFile = 'build/images/toolbox.json';
+
+/** Writes the image of controller and agent, then the file that names both images: who reads it finds what it names. */
+export async function buildCrashcartImage(lock: Lock, environment: NodeJS.ProcessEnv): Promise<void> {
   const crashcart = await write(lock, 'crashcart', imageTars.crashcart, {
     layers: [{ entries: await runtimeEntries(lock, environment) }, { entries: programEntries() }],
     config: {
@@ -19,19 +24,33 @@ export async function buildImages(lock: Lock, environment: NodeJS.ProcessEnv): P
       cmd: ['/app/controller.mjs', '--help'],
       user: String(nonroot),
       env: { NODE_ENV: 'production', PATH: '/usr/bin' },
-      labels: { ...labelsOf(lock, 'controller and node agent'), 'dev.crashcart.node': versionOf(nodePackage()) },
+      labels: {
+        ...labelsOf(lock, 'controller and node agent', 'runtime'),
+        'dev.crashcart.node': versionOf(nodePackage()),
+      },
     },
   });
+  const toolbox: unknown = JSON.parse(await readFile(inProject(toolboxImageFile), 'utf8'));
+  await writeJson(imagesFile, { crashcart, toolbox });
+}
+
+/** Writes the image that carries the default toolbox to the nodes. */
+export async function buildToolboxImage(lock: Lock, environment: NodeJS.ProcessEnv): Promise<void> {
+  const tools = await hostTools(readLock(hostArchitecture()), environment);
   const toolbox = await write(lock, 'crashcart-toolbox', imageTars.toolbox, {
-    layers: [{ entries: toolboxEntries() }],
+    layers: [{ entries: toolboxEntries(), compress: zstdLayers(tools, environment) }],
     config: {
       entrypoint: ['/crashcart-install'],
       cmd: ['/toolboxes/default.erofs'],
-      labels: labelsOf(lock, 'toolbox'),
+      labels: labelsOf(lock, 'toolbox', 'default'),
     },
   });
-  const path = inProject(imagesFile);
-  await writeFile(`${path}.new`, `${JSON.stringify({ crashcart, toolbox }, null, 2)}\n`);
+  await writeJson(toolboxImageFile, toolbox);
+}
+
+async function writeJson(name: string, value: unknown): Promise<void> {
+  const path = inProject(name);
+  await writeFile(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`);
   await rename(`${path}.new`, path);
 }
 
@@ -52,13 +71,12 @@ async function write(
   return { ref, tar };
 }
 
-const labelsOf = (lock: Lock, what: string): Record<string, string> => ({
+const labelsOf = (lock: Lock, what: string, group: string): Record<string, string> => ({
   'org.opencontainers.image.title': `Crashcart for Kubernetes: ${what}`,
   'org.opencontainers.image.version': versionOf(),
   'org.opencontainers.image.licenses': 'Apache-2.0',
   'dev.crashcart.lock': `sha256:${createHash('sha256').update(JSON.stringify(lock)).digest('hex')}`,
-  'dev.crashcart.packages': lock.packages
-    .filter(({ groups }) => groups.some((group) => group !== 'host'))
+  'dev.crashcart.packages': packagesOf(lock, group)
     .map(({ name, version }) => `${name}=${version}`)
     .join(' '),
 });

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
@@ -18,11 +18,17 @@ export interface ImageConfig {
   labels?: Readonly<Record<string, string>>;
 }
 
+export interface Layer {
+  entries: readonly TarEntry[];
+  /** Compresses the file at `path`, whose digest is given, as zstd, and tells where the result is. It always gives the same bytes. */
+  compress?: (path: string, digest: string) => Promise<string>;
+}
+
 export interface Image {
   /** Full reference with a tag, or what makes one of the digest: `localhost/crashcart:0.1.0-0123456789ab`. */
   ref: string | ((digest: string) => string);
   /** Lowest layer first. */
-  layers: readonly { entries: readonly TarEntry[] }[];
+  layers: readonly Layer[];
   config: ImageConfig;
   /** Path of the tar to write; replaced atomically. */
   out: string;
@@ -42,14 +48,18 @@ interface Blob {
   digest: string;
   size: number;
   path: string;
+  /** Digest before compression. */
+  diffId: string;
+  mediaType: string;
 }
 
 const mediaTypes = {
   index: 'application/vnd.oci.image.index.v1+json',
   manifest: 'application/vnd.oci.image.manifest.v1+json',
   config: 'application/vnd.oci.image.config.v1+json',
-  // Not compressed: the bytes would follow the zlib of whoever builds, and a local import is faster without.
+  // Not compressed unless a layer says how: the bytes would follow the zlib of whoever builds, and a local import is faster without.
   layer: 'application/vnd.oci.image.layer.v1.tar',
+  zstdLayer: 'application/vnd.oci.image.layer.v1.tar+zstd',
 } as const;
 
 /**
@@ -76,7 +86,7 @@ async function assemble(image: Image, scratch: string): Promise<Written> {
     schemaVersion: 2,
     mediaType: mediaTypes.manifest,
     config: { mediaType: mediaTypes.config, digest: config.digest, size: config.size },
-    layers: layers.map(({ digest, size }) => ({ mediaType: mediaTypes.layer, digest, size })),
+    layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     ...(image.config.labels && { annotations: sorted(image.config.labels) }),
   });
   const ref = typeof image.ref === 'string' ? image.ref : image.ref(manifest.digest);
@@ -114,7 +124,7 @@ async function assemble(image: Image, scratch: string): Promise<Written> {
   return { digest: manifest.digest, ref };
 }
 
-async function writeBlob(path: string, layer: { entries: readonly TarEntry[] }, epoch: number): Promise<Blob> {
+async function writeBlob(path: string, { entries, compress }: Layer, epoch: number): Promise<Blob> {
   const hash = createHash('sha256');
   const hashed = new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -122,8 +132,23 @@ async function writeBlob(path: string, layer: { entries: readonly TarEntry[] }, 
       done(null, chunk);
     },
   });
-  await pipeline(tarReadable(layer.entries, epoch), hashed, createWriteStream(path));
-  return { digest: `sha256:${hash.digest('hex')}`, size: (await stat(path)).size, path };
+  await pipeline(tarReadable(entries, epoch), hashed, createWriteStream(path));
+  const digest = `sha256:${hash.digest('hex')}`;
+  if (!compress) return { digest, size: (await stat(path)).size, path, diffId: digest, mediaType: mediaTypes.layer };
+  const compressed = await compress(path, digest);
+  return {
+    digest: `sha256:${await sha256Of(compressed)}`,
+    size: (await stat(compressed)).size,
+    path: compressed,
+    diffId: digest,
+    mediaType: mediaTypes.zstdLayer,
+  };
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 function jsonBlob(value: object): { digest: string; size: number; content: Buffer } {
@@ -145,8 +170,7 @@ function configOf({ config, ...image }: Image, layers: readonly Blob[], epoch: n
       WorkingDir: config.workingDir ?? '/',
       ...(config.labels && { Labels: sorted(config.labels) }),
     },
-    // A diff id is the digest of the uncompressed layer, and ours are never compressed.
-    rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
+    rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map(() => ({ created, created_by: 'crashcart builder' })),
   };
 }

@@ -12,7 +12,17 @@ export type TarEntry =
   | { path: string; type: 'directory'; mode?: number; uid?: number; gid?: number }
   | { path: string; type: 'symlink'; target: string }
   | { path: string; type: 'file'; mode?: number; uid?: number; gid?: number; content: string | Uint8Array }
-  | { path: string; type: 'file'; mode?: number; uid?: number; gid?: number; source: string };
+  | { path: string; type: 'file'; mode?: number; uid?: number; gid?: number; source: string }
+  /** Read when it is written: a tree need not be in memory. */
+  | {
+      path: string;
+      type: 'file';
+      mode?: number;
+      uid?: number;
+      gid?: number;
+      size: number;
+      read: () => Promise<Uint8Array>;
+    };
 
 const blockBytes = 512;
 /** ustar: eleven octal digits. */
@@ -56,6 +66,7 @@ const isPlain = (path: string) =>
 
 async function sizeOf(entry: TarEntry): Promise<number> {
   if (entry.type !== 'file') return 0;
+  if ('read' in entry) return entry.size;
   const size = 'source' in entry ? (await stat(entry.source)).size : Buffer.byteLength(entry.content);
   if (size > largestBytes) throw invalid(`${entry.path} has ${size} bytes, more than ustar can carry`);
   return size;
@@ -64,6 +75,12 @@ async function sizeOf(entry: TarEntry): Promise<number> {
 async function* body(entry: TarEntry & { type: 'file' }, size: number): AsyncGenerator<Uint8Array> {
   if ('content' in entry) {
     yield Buffer.from(entry.content);
+    return;
+  }
+  if ('read' in entry) {
+    const content = await entry.read();
+    if (content.length !== size) throw invalid(`${entry.path} has ${content.length} bytes instead of ${size}`);
+    yield content;
     return;
   }
   let seen = 0;

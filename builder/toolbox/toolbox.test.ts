@@ -1,36 +1,43 @@
 import { describe, expect, it } from 'vitest';
 import { appletsOf } from './applets.ts';
-import { patched } from './patch.ts';
+import { assertClosed } from './closure.ts';
 
-describe('patched', () => {
-  const program = Buffer.from('\0/etc/file\0x/etc/file\0/etc/file/more\0/etc/file\0');
-
-  it('replaces whole strings only, and nothing moves', () => {
-    const result = patched(program, [{ from: '/etc/file', to: '/dev/null', count: 2 }]);
-    expect(result.toString()).toBe('\0/dev/null\0x/etc/file\0/etc/file/more\0/dev/null\0');
+describe('appletsOf', () => {
+  it('reads the table of names in the program', () => {
+    expect(appletsOf(Buffer.from('code [\0[[\0acpid\0ash\0zcat\0\0more'))).toEqual(['[', '[[', 'acpid', 'ash', 'zcat']);
   });
 
-  it.each([
-    [{ from: '/etc/file', to: '/dev/nulls', count: 2 }, 'not as long'],
-    [{ from: '/etc/file', to: '/dev/null', count: 1 }, 'is there 2 times, not 1'],
-    [{ from: '/etc/none', to: '/dev/null', count: 1 }, 'is there 0 times, not 1'],
-  ])('refuses %o', (patch, problem) => {
-    expect(() => patched(program, [patch])).toThrow(problem);
-  });
-
-  it('leaves the given program as it was', () => {
-    const before = program.toString();
-    patched(program, [{ from: '/etc/file', to: '/dev/null', count: 2 }]);
-    expect(program.toString()).toBe(before);
+  it('refuses a program without one, or with one that it does not understand', () => {
+    expect(() => appletsOf(Buffer.from('no table'))).toThrow('no table');
+    expect(() => appletsOf(Buffer.from('[\0[[\0zcat\0ash\0\0'))).toThrow('cannot be read');
   });
 });
 
-describe('appletsOf', () => {
-  it('sorts commands by where busybox would put them, and leaves out what would stop a node', () => {
-    expect(appletsOf('bin/ls\nusr/sbin/chroot\nsbin/reboot\nusr/bin/[\nlinuxrc\nbin/busybox\n')).toEqual([
-      { name: 'ls', directory: 'bin' },
-      { name: 'chroot', directory: 'sbin' },
-      { name: '[', directory: 'bin' },
-    ]);
+describe('assertClosed', () => {
+  const elf = { machine: 62, needed: ['libc.so.6'], interpreter: { value: '/dev/crashcart/ld.so', offset: 0 } };
+  const tree = [
+    { path: 'ld.so', target: 'lib/ld-linux.so.2' },
+    { path: 'lib/ld-linux.so.2', elf: { machine: 62, needed: [] } },
+    { path: 'lib/libc.so.6', elf: { machine: 62, needed: [] } },
+    { path: 'bin/program', elf },
+    { path: 'bin/script', interpreter: '/dev/crashcart/bin/program -x' },
+    { path: 'profile/bin', target: '../bin' },
+    { path: 'share/again', target: '../profile/bin/script' },
+  ];
+
+  it('is content with a tree that has all that it names', () => {
+    expect(() => assertClosed(tree, 62)).not.toThrow();
+  });
+
+  it.each([
+    [{ path: 'bin/link', target: 'nothing' }, 'bin/link is a link to nothing'],
+    [{ path: 'bin/link', target: '/usr/bin/x' }, 'bin/link is a link to /usr/bin/x'],
+    [{ path: 'bin/link', target: 'link' }, 'bin/link is a link to link'],
+    [{ path: 'bin/other', interpreter: '/bin/sh' }, 'bin/other is run by /bin/sh'],
+    [{ path: 'bin/other', interpreter: '/dev/crashcart/bin/perl' }, 'is run by /dev/crashcart/bin/perl'],
+    [{ path: 'bin/other', elf: { ...elf, needed: ['libx.so.1'] } }, 'bin/other needs libx.so.1'],
+    [{ path: 'bin/other', elf: { ...elf, machine: 183 } }, 'is for the machine 183, not 62'],
+  ])('names what is missing for %o', (node, problem) => {
+    expect(() => assertClosed([...tree, node], 62)).toThrow(problem);
   });
 });

@@ -1,83 +1,185 @@
-import { readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
-import { groupFiles } from '../debian/group-files.ts';
+import { fetchOptionsOf } from '../debian/cache.ts';
 import { layoutOf } from '../debian/layout.ts';
 import { licencesOf, packageList } from '../debian/licences.ts';
-import { type Lock, packagesOf } from '../debian/lock.ts';
+import { type Lock, type LockedPackage, packagesOf } from '../debian/lock.ts';
+import { type Listed, packagesIn, readPackages, toolboxesOf } from '../debian/packages-file.ts';
+import { type PackedFile, unpackedPackages } from '../debian/unpacked.ts';
+import { machines } from '../elf/elf.ts';
 import type { TarEntry } from '../oci/tar.ts';
-import { type Applet, listApplets } from './applets.ts';
-import { type Patch, patched } from './patch.ts';
+import { relocated } from '../relocate/relocate.ts';
+import type { Tell } from '../step.ts';
+import { appletsOf } from './applets.ts';
+import { type Command, catalogueOf, catalogueText } from './catalogue.ts';
+import { assertClosed, type Node } from './closure.ts';
+import { certificates, generatedFiles, motd, wrapper } from './generated.ts';
+import { leftApplets, shortcuts, wrapped } from './recipe.ts';
+import { type Packages, type Selection, select, type Taken } from './selection.ts';
+
+export interface Tree {
+  entries: readonly TarEntry[];
+  commands: readonly Command[];
+  packages: readonly LockedPackage[];
+  /** Which package every file came from; files of ours are not in it. */
+  origins: ReadonlyMap<string, string>;
+}
 
 /**
- * What stands under /dev/crashcart: bin and sbin with the commands, profile with links to both (the original's path to
- * its shell), lib with their data, and the shell's start file.
+ * What stands under /dev/crashcart: bin and sbin with the commands, profile with links to both (the original's path to its shell), lib
+ * and share with what they need, and the shell's start file. Files are read and relocated when the entries are written.
+ * Throws NotFound for a toolbox that builder/packages does not have.
  */
-export async function toolboxTree(lock: Lock, environment: NodeJS.ProcessEnv): Promise<TarEntry[]> {
-  const files = await groupFiles(lock, 'toolbox', environment);
-  const packages = packagesOf(lock, 'toolbox');
-  const bash = program(files, 'usr/bin/bash-static', [bashStartFile, ...ofStaticLibc(lock)]);
-  const busybox = program(files, 'usr/bin/busybox', ofStaticLibc(lock));
-  const own = (name: string) => readFileSync(new URL(name, import.meta.url));
-  return [
-    // Without an entry of its own mkfs gives the root of the image the mode 0777.
-    { path: '.', type: 'directory' },
-    { path: 'bin/bash', type: 'file', mode: 0o755, content: bash },
-    { path: 'bin/busybox', type: 'file', mode: 0o755, content: busybox },
-    ...(await listApplets(busybox)).map(appletLink),
+export async function toolboxTree(
+  lock: Lock,
+  toolbox: string,
+  environment: NodeJS.ProcessEnv,
+  tell?: Tell,
+): Promise<Tree> {
+  const listed = listedIn(toolbox, lock);
+  const locked = packagesOf(lock, toolbox);
+  const packages = await unpackedPackages(locked, fetchOptionsOf(lock, environment, tell));
+  const { triplet, loader } = layoutOf(lock.architecture);
+  const selection = wrap(select(packages, new Set(listed.map(({ name }) => name)), triplet));
+
+  const entries = new Map<string, TarEntry>();
+  const add = (...all: TarEntry[]): void => {
+    for (const entry of all) entries.set(entry.path, entry);
+  };
+  // Without an entry of its own mkfs gives the root of the image the mode 0777.
+  add({ path: '.', type: 'directory' });
+  add(
     { path: 'profile/bin', type: 'symlink', target: '../bin' },
     { path: 'profile/sbin', type: 'symlink', target: '../sbin' },
-    { path: '.crashcartrc', type: 'file', content: own('./crashcartrc') },
-    { path: 'lib/inputrc', type: 'file', content: own('./inputrc') },
-    { path: 'nss', type: 'file', content: 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n' },
-    { path: 'C.utf8', type: 'symlink', target: 'lib/C.utf8' },
-    ...moved(files, 'usr/lib/locale/C.utf8/', 'lib/C.utf8/'),
-    ...moved(files, 'usr/share/terminfo/', 'lib/terminfo/'),
-    ...licencesOf(files, packages, 'share/doc'),
-    { path: 'share/doc/packages.json', type: 'file', content: packageList(packages) },
-  ];
+  );
+  for (const [path, { file }] of selection.files) add(await relocated(file, path, lock.architecture));
+  for (const [path, target] of selection.links) add({ path, type: 'symlink', target });
+  add(...generatedFiles(), ...(await certificates(packages)));
+  for (const [command, before] of Object.entries(wrapped))
+    if (selection.files.has(`libexec/${command}`)) add(wrapper(command, before));
+  const paths = (): string[] => [...entries.keys()];
+  for (const [name, target] of Object.entries(shortcuts))
+    if (paths().some((path) => path.startsWith(`${target}/`))) add({ path: name, type: 'symlink', target });
+  if (entries.has(`lib/${loader}`)) add({ path: 'ld.so', type: 'symlink', target: `lib/${loader}` });
+  add(...(await applets(selection, new Set(paths()))));
+  add(motd(0));
+
+  const commands = catalogueOf(commandsIn(entries, selection), packages, listed);
+  add(motd(commands.length), text('lib/tools', catalogueText(commands, lock.date)));
+  if (entries.has('bin/man')) add(...manuals(packages, new Set(commands.map(({ name }) => name))));
+  add(...licencesOf(merged(packages), locked, 'share/doc'), text('share/doc/packages.json', packageList(locked)));
+
+  assertClosed(nodesOf(entries, selection), machines[lock.architecture]);
+  return {
+    entries: [...entries.values()],
+    commands,
+    packages: locked,
+    origins: new Map([...selection.files].map(([path, { package: name }]) => [path, name])),
+  };
 }
 
-/** Debian's bash reads this before --rcfile, and the one in the container is not ours to trust. */
-const bashStartFile: Patch = { from: '/etc/bash.bashrc', to: '/dev/crashcart/b', count: 1 };
-
-/**
- * A static libc still loads name services, character sets and locales from where it stands, which would be code and data
- * of the container, made for another libc: those paths lead into the toolbox instead. What is not there is not loaded.
- */
-function ofStaticLibc(lock: Lock): Patch[] {
-  const { libraries } = layoutOf(lock.architecture);
-  const gconv = `/${libraries}/gconv`;
-  const ours = `/dev/crashcart${'/lib/gconv'.padStart(gconv.length - '/dev/crashcart'.length, '/')}`;
-  return [
-    { from: '/etc/nsswitch.conf', to: '/dev/crashcart/nss', count: 1 },
-    { from: '/usr/lib/locale', to: '/dev/crashcart/', count: 1 },
-    { from: '/usr/lib/locale/locale-archive', to: '/dev/crashcart//locale-archive', count: 1 },
-    { from: gconv, to: ours, count: 1 },
-    { from: `${gconv}/gconv-modules.cache`, to: `${ours}/gconv-modules.cache`, count: 1 },
-  ];
-}
-
-function program(files: ReadonlyMap<string, TarEntry>, path: string, patches: readonly Patch[]): Buffer {
-  const entry = files.get(path);
-  if (entry?.type !== 'file' || !('content' in entry))
-    throw new CrashcartError(reasons.Invalid, `The locked packages have no ${path}; correct builder/packages.json.`);
-  try {
-    return patched(Buffer.from(entry.content), patches);
-  } catch (cause) {
+function listedIn(toolbox: string, lock: Lock): Listed[] {
+  const sections = readPackages();
+  const section = sections.find(({ name }) => name === toolbox);
+  const known = toolboxesOf(sections);
+  if (!section || !known.includes(toolbox))
     throw new CrashcartError(
-      reasons.Invalid,
-      `${path} of this version has other strings than the builder knows; look at them and correct builder/toolbox/tree.ts.`,
-      { cause },
+      reasons.NotFound,
+      `There is no toolbox "${toolbox}"; builder/packages has ${known.join(', ')}.`,
     );
+  const listed = packagesIn(section, lock.architecture);
+  const there = new Set(packagesOf(lock, toolbox).map(({ name }) => name));
+  const missing = listed.filter(({ name }) => !there.has(name)).map(({ name }) => name);
+  if (missing.length === 0) return listed;
+  throw new CrashcartError(
+    reasons.Invalid,
+    `builder/packages names ${missing.join(', ')} for ${toolbox}, and the lock of ${lock.architecture} does not have it; run \`builder/crashcart-build lock\`.`,
+  );
+}
+
+/** Moves the programs that are started by a script of ours out of bin. */
+function wrap({ files, links }: Selection): Selection {
+  const moved = new Map<string, Taken>();
+  const kept = new Map(links);
+  for (const [path, taken] of files) {
+    const command = path.startsWith('bin/') ? path.slice(4) : '';
+    if (Object.hasOwn(wrapped, command)) moved.set(`libexec/${command}`, taken);
+    else moved.set(path, taken);
   }
+  return { files: moved, links: kept };
 }
 
-function appletLink({ name, directory }: Applet): TarEntry {
-  return { path: `${directory}/${name}`, type: 'symlink', target: directory === 'bin' ? 'busybox' : '../bin/busybox' };
+/** A link for each command that nothing else has. */
+async function applets({ files }: Selection, taken: ReadonlySet<string>): Promise<TarEntry[]> {
+  const busybox = files.get('bin/busybox');
+  if (!busybox) return [];
+  return appletsOf(await busybox.file.read())
+    .filter((name) => !leftApplets.has(name) && !taken.has(`bin/${name}`) && !taken.has(`sbin/${name}`))
+    .map((name) => ({ path: `bin/${name}`, type: 'symlink', target: 'busybox' }));
 }
 
-function moved(files: ReadonlyMap<string, TarEntry>, from: string, to: string): TarEntry[] {
-  return [...files.values()]
-    .filter(({ path, type }) => path.startsWith(from) && type !== 'directory')
-    .map((entry) => ({ ...entry, path: to + entry.path.slice(from.length) }));
+function commandsIn(
+  entries: ReadonlyMap<string, TarEntry>,
+  selection: Selection,
+): { name: string; package: string; target?: string }[] {
+  const found = new Map<string, { name: string; package: string; target?: string }>();
+  for (const { path, ...entry } of entries.values()) {
+    const name = /^s?bin\/([^/]+)$/.exec(path)?.[1];
+    if (name === undefined) continue;
+    const real = entry.type === 'symlink' ? linkEnd(path, entries) : path;
+    const from = selection.files.get(real) ?? selection.files.get(`libexec/${real.slice(4)}`);
+    const target = real === path ? undefined : real.slice(real.lastIndexOf('/') + 1);
+    found.set(name, { name, package: from?.package ?? 'crashcart', ...(target && { target }) });
+  }
+  return [...found.values()];
 }
+
+function linkEnd(path: string, entries: ReadonlyMap<string, TarEntry>): string {
+  let at = path;
+  for (
+    let entry = entries.get(at), steps = 0;
+    entry?.type === 'symlink' && steps < 16;
+    entry = entries.get(at), steps++
+  )
+    at = entry.target.startsWith('../')
+      ? entry.target.slice(3)
+      : `${at.slice(0, at.lastIndexOf('/') + 1)}${entry.target}`;
+  return at;
+}
+
+/** The manual pages of the commands that are there. */
+function manuals(packages: Packages, commands: ReadonlySet<string>): TarEntry[] {
+  const found: TarEntry[] = [];
+  for (const entries of packages.values()) {
+    for (const entry of entries.values()) {
+      const [, section, name] = /^usr\/share\/man\/man([18])\/(.+)\.[18][a-z]*\.gz$/.exec(entry.path) ?? [];
+      if (section === undefined || name === undefined || !commands.has(name)) continue;
+      const path = `share/man/man${section}/${name}.${section}.gz`;
+      if (entry.type === 'file') found.push({ path, type: 'file', size: entry.size, read: entry.read });
+    }
+  }
+  return found;
+}
+
+const merged = (packages: Packages): ReadonlyMap<string, PackedFile> => {
+  const all = new Map<string, PackedFile>();
+  for (const entries of packages.values()) for (const [path, entry] of entries) all.set(path, entry as PackedFile);
+  return all;
+};
+
+function nodesOf(entries: ReadonlyMap<string, TarEntry>, selection: Selection): Node[] {
+  return [...entries.values()]
+    .filter(({ type }) => type !== 'directory')
+    .map((entry): Node => {
+      if (entry.type === 'symlink') return { path: entry.path, target: entry.target };
+      const elf = selection.files.get(entry.path)?.file.elf;
+      const script = 'content' in entry && (entry.mode ?? 0) & 0o111 ? scriptOf(entry.content) : undefined;
+      return { path: entry.path, ...(elf && { elf }), ...(script !== undefined && { interpreter: script }) };
+    });
+}
+
+function scriptOf(content: string | Uint8Array): string | undefined {
+  const line = Buffer.from(content).subarray(0, 256).toString('latin1').split('\n')[0] ?? '';
+  return line.startsWith('#!') ? line.slice(2).trim() : undefined;
+}
+
+const text = (path: string, content: string): TarEntry => ({ path, type: 'file', content });

@@ -1,17 +1,14 @@
-import { fetchPackages } from '../../builder/debian/cache.ts';
-import { unpackDeb } from '../../builder/debian/deb.ts';
+import { fetchOptionsOf } from '../../builder/debian/cache.ts';
 import { hostArchitecture, readLock } from '../../builder/debian/lock.ts';
+import { unpackedPackage } from '../../builder/debian/unpacked.ts';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 
 /** Debian's static busybox, the version that the toolbox's lock pins. */
 export async function busyboxStatic(): Promise<Uint8Array> {
-  const locked = readLock(hostArchitecture()).packages.filter((each) => each.name === 'busybox-static');
-  for (const [name, deb] of await fetchPackages(locked, process.env)) {
-    for (const entry of await unpackDeb(name, deb)) {
-      if (entry.type === 'file' && 'content' in entry && /^(usr\/)?bin\/busybox$/.test(entry.path)) {
-        return Buffer.from(entry.content);
-      }
-    }
-  }
+  const lock = readLock(hostArchitecture());
+  const locked = lock.packages.find(({ name }) => name === 'busybox-static');
+  const files = locked && (await unpackedPackage(locked, fetchOptionsOf(lock, process.env)));
+  const busybox = files?.get('usr/bin/busybox') ?? files?.get('bin/busybox');
+  if (busybox?.type === 'file') return busybox.read();
   throw new CrashcartError(reasons.NotFound, 'The lock of the builder has no busybox-static any more: pin it again.');
 }

@@ -13,13 +13,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hostTools } from '../../builder/debian/host-tools.ts';
 import { hostArchitecture, readLock } from '../../builder/debian/lock.ts';
+import { transportFile } from '../../builder/images/crashcart-tree.ts';
 import { imageTars } from '../../builder/images/images.ts';
 import { inProject } from '../../builder/paths.ts';
-import { writeErofs } from '../../builder/toolbox/erofs.ts';
-import { toolboxTree } from '../../builder/toolbox/tree.ts';
+import { buildToolbox } from '../../builder/toolbox/build.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -34,7 +34,10 @@ function unpack(image: keyof typeof imageTars): string {
   const tar = inProject(imageTars[image]);
   const root = join(directory, image);
   mkdirSync(root);
-  const extract = (path: string) => spawnSync('tar', ['-xOf', tar, path], { maxBuffer: 1 << 29 }).stdout;
+  const extract = (path: string): Buffer => {
+    const content = spawnSync('tar', ['-xOf', tar, path], { maxBuffer: 1 << 29 }).stdout;
+    return content.readUInt32LE(0) === 0xfd2fb528 ? zstdDecompressSync(content) : content;
+  };
   const [{ Layers }]: [{ Layers: string[] }] = JSON.parse(extract('manifest.json').toString());
   for (const layer of Layers) {
     const { status } = spawnSync('tar', ['-x', '-C', root], { input: extract(layer) });
@@ -95,7 +98,7 @@ describe('the toolbox image', () => {
 
   it('installs the toolbox read-only and whole', () => {
     expect(install('/toolboxes/default.erofs')).toMatchObject({ status: 0, stdout: '', stderr: '' });
-    expect(sha256(readFileSync(destination))).toBe(sha256(readFileSync(inProject('build/toolbox/default.erofs'))));
+    expect(sha256(readFileSync(destination))).toBe(sha256(readFileSync(inProject(transportFile))));
     expect(statSync(destination).mode & 0o7777).toBe(0o444);
   });
 
@@ -108,7 +111,7 @@ describe('the toolbox image', () => {
       expect(install('/toolboxes/default.erofs', '/new').status).toBe(0);
       expect(readFileSync(destination, 'utf8')).toBe('the new one');
       expect(statSync(destination).ino).not.toBe(before);
-      expect(sha256(readFileSync(reader))).toBe(sha256(readFileSync(inProject('build/toolbox/default.erofs'))));
+      expect(sha256(readFileSync(reader))).toBe(sha256(readFileSync(inProject(transportFile))));
     } finally {
       closeSync(reader);
     }
@@ -160,7 +163,8 @@ describe('the toolbox', () => {
 
   it('lists its commands, reads UTF-8 and keeps no history', () => {
     const { stdout } = shell('tools nsenter; x=hé; echo "$x" | wc -m; echo $HISTFILE.; echo $PATH\n');
-    expect(stdout).toBe('nsenter\n3\n.\n/dev/crashcart/bin:/dev/crashcart/sbin:/own\n');
+    const tools = 'processes\n  nsenter              run program in different namespaces\n';
+    expect(stdout).toBe(`${tools}3\n.\n/dev/crashcart/bin:/dev/crashcart/sbin:/own\n`);
   });
 
   it('is the same file under another umask', async () => {
@@ -168,8 +172,7 @@ describe('the toolbox', () => {
     const again = join(directory, 'again.erofs');
     const umask = process.umask(0o077);
     try {
-      const tree = await toolboxTree(lock, process.env);
-      await writeErofs(tree, again, lock.epoch, await hostTools(lock, process.env));
+      await buildToolbox({ lock, toolbox: 'default', format: 'erofs', environment: process.env, out: again });
     } finally {
       process.umask(umask);
     }

@@ -1,0 +1,84 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { fetchIndex } from '../debian/apt-index.ts';
+import { type Architecture, architectures, type Lock, lockText, lockUrl, parseLock } from '../debian/lock.ts';
+import { findMirror } from '../debian/mirror.ts';
+import type { PackageIndex } from '../debian/package-index.ts';
+import { packagesFile, packagesIn, readPackages, type Section } from '../debian/packages-file.ts';
+import { resolve } from '../debian/resolve.ts';
+import type { Tell } from '../step.ts';
+
+/** Debian's release that everything comes from. */
+export const suite = 'trixie';
+
+/**
+ * Writes the lock of every architecture from what the mirrors have now. The date of the newest release file becomes the time stamp of
+ * everything that is built from the lock. All locks are replaced, or none.
+ */
+export async function makeLocks(environment: NodeJS.ProcessEnv, tell: Tell, sections = readPackages()): Promise<void> {
+  const mirrors = { debian: findMirror(environment), 'debian-security': findMirror(environment, 'debian-security') };
+  const locks: Lock[] = [];
+  for (const architecture of architectures) {
+    tell(`${architecture}: fetching the index of ${suite} ...`);
+    const { index, epoch } = await fetchIndex(mirrors, suite, architecture);
+    locks.push(lockOf(index, sections, architecture, epoch));
+  }
+  for (const lock of locks) {
+    const path = fileURLToPath(lockUrl(lock.architecture));
+    await writeFile(`${path}.new`, lockText(lock));
+    await rename(`${path}.new`, path);
+    tell(`${lock.architecture}: ${lock.packages.length} packages of ${suite}, as of ${lock.date}`);
+  }
+}
+
+/** What the sections come to, by an index. */
+export function lockOf(
+  index: PackageIndex,
+  sections: readonly Section[],
+  architecture: Architecture,
+  epoch: number,
+): Lock {
+  const packages = new Map<
+    string,
+    { groups: string[]; depends: Set<string>; found: ReturnType<typeof resolve>[number] }
+  >();
+  for (const section of sections) {
+    const names = packagesIn(section, architecture).map(({ name }) => name);
+    for (const found of resolve(index, names, packagesFile)) {
+      const known = packages.get(found.name) ?? { groups: [], depends: new Set(), found };
+      known.groups.push(section.name);
+      for (const name of found.chosen) known.depends.add(name);
+      packages.set(found.name, known);
+    }
+  }
+  const lock: Lock = {
+    suite,
+    architecture,
+    epoch,
+    date: new Date(epoch * 1000).toISOString().replace('.000Z', 'Z'),
+    packages: [...packages.entries()]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(
+        ([
+          name,
+          {
+            groups,
+            depends,
+            found: { version, source, archive, path, size, sha256 },
+          },
+        ]) => ({
+          name,
+          version,
+          source,
+          archive,
+          path,
+          size,
+          sha256,
+          groups,
+          depends: [...depends].sort(),
+        }),
+      ),
+  };
+  // What could not be read back is not written.
+  return parseLock(lockText(lock));
+}
