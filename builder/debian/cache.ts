@@ -92,7 +92,8 @@ async function fetchBatch(batch: readonly LockedPackage[], directory: string, op
   }
 }
 
-async function forget(directory: string): Promise<void> {
+/** Takes away what killed builds left in a directory of the cache; what is old enough, so that a build of this moment is left alone. */
+export async function forget(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith('.')) continue;
     const path = join(directory, name);

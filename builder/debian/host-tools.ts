@@ -17,17 +17,34 @@ export type HostTool = (program: string, args: readonly string[], options?: RunO
  * installed, and the same mkfs and strip of the same version run on every machine, so what they write is the same.
  */
 export async function hostTools(lock: Lock, environment: NodeJS.ProcessEnv): Promise<HostTool> {
-  const digests = packagesOf(lock, 'host').map(({ sha256 }) => sha256);
+  const root = await unpackedGroup(lock, 'host', environment);
+  return (program, args, options) => {
+    const [loader, ...rest] = startedIn(root, lock, program);
+    return run(loader, [...rest, ...args], options);
+  };
+}
+
+/** The command line that starts a program of a group of the lock; arguments follow. */
+export async function hostToolCommand(
+  lock: Lock,
+  environment: NodeJS.ProcessEnv,
+  program: string,
+  group: string,
+): Promise<readonly string[]> {
+  return startedIn(await unpackedGroup(lock, group, environment), lock, program);
+}
+
+function startedIn(root: string, lock: Lock, program: string): [loader: string, ...args: string[]] {
+  const { loader, libraries } = layoutOf(lock.architecture);
+  return [join(root, libraries, loader), '--library-path', join(root, libraries), join(root, program)];
+}
+
+async function unpackedGroup(lock: Lock, group: string, environment: NodeJS.ProcessEnv): Promise<string> {
+  const digests = packagesOf(lock, group).map(({ sha256 }) => sha256);
   const key = createHash('sha256').update(digests.join()).digest('hex').slice(0, 16);
   const root = join(cacheDirectory(environment), 'tools', `${key}-2`);
-  if (!existsSync(root)) await unpackInto(root, await groupFiles(lock, 'host', environment));
-  const { loader, libraries } = layoutOf(lock.architecture);
-  return (program, args, options) =>
-    run(
-      join(root, libraries, loader),
-      ['--library-path', join(root, libraries), join(root, program), ...args],
-      options,
-    );
+  if (!existsSync(root)) await unpackInto(root, await groupFiles(lock, group, environment));
+  return root;
 }
 
 async function unpackInto(root: string, files: ReadonlyMap<string, Packed>): Promise<void> {

@@ -19,7 +19,7 @@ export interface Section {
 
 export const packagesFile = 'builder/packages';
 /** Sections that are no toolboxes. */
-export const serviceSections: readonly string[] = ['runtime', 'host', 'proof'];
+export const serviceSections: readonly string[] = ['runtime', 'host', 'proof', 'emulation'];
 
 export const readPackages = (): readonly Section[] => {
   const path = inProject(packagesFile);

@@ -15,6 +15,8 @@ export interface PackedFile {
   type: 'file';
   mode: number;
   size: number;
+  /** The same for two paths of one file. */
+  id: string;
   elf?: Elf;
   /** Begins with `#!`: the rest of that line. */
   interpreter?: string;
@@ -25,7 +27,7 @@ export interface PackedFile {
 
 export type Packed = PackedFile | { path: string; type: 'symlink'; target: string };
 
-interface Row extends Omit<PackedFile, 'read' | 'type' | 'path'> {
+interface Row extends Omit<PackedFile, 'read' | 'type' | 'path' | 'id'> {
   at: number;
 }
 type Index = Record<string, Row | { target: string }>;
@@ -163,7 +165,7 @@ function entriesOf(index: Index, pack: string): ReadonlyMap<string, Packed> {
     Object.entries(index).map(([path, row]): [string, Packed] => {
       if ('target' in row) return [path, { path, type: 'symlink', target: row.target }];
       const { at, ...rest } = row;
-      return [path, { path, type: 'file', ...rest, read: () => readPart(pack, at, row.size) }];
+      return [path, { path, type: 'file', ...rest, id: `${pack}:${at}`, read: () => readPart(pack, at, row.size) }];
     }),
   );
 }

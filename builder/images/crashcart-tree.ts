@@ -56,14 +56,6 @@ export function programEntries(): TarEntry[] {
 /** The default toolbox as it travels: not compressed itself, because the layer is. */
 export const transportFile = 'build/transport/default.erofs';
 
-/** The toolbox image: one file, and the program that copies it onto a node. */
-export function toolboxEntries(): TarEntry[] {
-  return [
-    { ...file('crashcart-install', 'build/native/crashcart-install'), mode: 0o755 },
-    { path: 'toolbox.erofs', type: 'file', source: inProject(transportFile) },
-  ];
-}
-
 const text = (path: string, content: string) => ({ path, type: 'file', content }) as const;
 
 /** Read at once, so that a missing file is named before an image is begun. */

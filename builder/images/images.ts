@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { hostTools } from '../debian/host-tools.ts';
-import { hostArchitecture, type Lock, packagesOf, readLock } from '../debian/lock.ts';
+import type { Lock } from '../debian/lock.ts';
 import { type Image, writeImage } from '../oci/archive.ts';
-import { zstdLayers } from '../oci/zstd.ts';
 import { inProject, nodePackage, versionOf } from '../paths.ts';
-import { nonroot, programEntries, runtimeEntries, toolboxEntries } from './crashcart-tree.ts';
+import { nonroot, programEntries, runtimeEntries, transportFile } from './crashcart-tree.ts';
+import { labelsOf, tagged } from './labels.ts';
+import { writeToolboxImage } from './toolbox-image.ts';
 
 /** Where the images are and what they are called; the cluster, the chart's tests and people read it. */
 export const imagesFile = 'build/images/images.json';
@@ -34,18 +33,18 @@ export async function buildCrashcartImage(lock: Lock, environment: NodeJS.Proces
   await writeJson(imagesFile, { crashcart, toolbox });
 }
 
-/** Writes the image that carries the default toolbox to the nodes. */
+/** Writes the image that carries the default toolbox to the nodes of a cluster on this machine. */
 export async function buildToolboxImage(lock: Lock, environment: NodeJS.ProcessEnv): Promise<void> {
-  const tools = await hostTools(readLock(hostArchitecture()), environment);
-  const toolbox = await write(lock, 'crashcart-toolbox', imageTars.toolbox, {
-    layers: [{ entries: toolboxEntries(), compress: zstdLayers(tools, environment) }],
-    config: {
-      entrypoint: ['/crashcart-install'],
-      cmd: ['/toolboxes/default.erofs'],
-      labels: labelsOf(lock, 'toolbox', 'default'),
-    },
+  const out = inProject(imageTars.toolbox);
+  const ref = await writeToolboxImage({
+    lock,
+    toolbox: 'default',
+    erofs: inProject(transportFile),
+    out,
+    level: 'local',
+    environment,
   });
-  await writeJson(toolboxImageFile, toolbox);
+  await writeJson(toolboxImageFile, { ref, tar: imageTars.toolbox });
 }
 
 async function writeJson(name: string, value: unknown): Promise<void> {
@@ -62,21 +61,10 @@ async function write(
 ): Promise<{ ref: string; tar: string }> {
   const { ref } = await writeImage({
     ...image,
-    // The tag follows the content: a node that has an older build never mistakes it for this one.
-    ref: (digest) => `localhost/${name}:${versionOf()}-${digest.replace('sha256:', '').slice(0, 12)}`,
+    ref: tagged(name),
     out: inProject(tar),
     epoch: lock.epoch,
     architecture: lock.architecture,
   });
   return { ref, tar };
 }
-
-const labelsOf = (lock: Lock, what: string, group: string): Record<string, string> => ({
-  'org.opencontainers.image.title': `Crashcart for Kubernetes: ${what}`,
-  'org.opencontainers.image.version': versionOf(),
-  'org.opencontainers.image.licenses': 'Apache-2.0',
-  'dev.crashcart.lock': `sha256:${createHash('sha256').update(JSON.stringify(lock)).digest('hex')}`,
-  'dev.crashcart.packages': packagesOf(lock, group)
-    .map(({ name, version }) => `${name}=${version}`)
-    .join(' '),
-});

@@ -30,6 +30,8 @@ export interface Image {
   /** Lowest layer first. */
   layers: readonly Layer[];
   config: ImageConfig;
+  /** Of the manifest, besides the labels. */
+  annotations?: Readonly<Record<string, string>>;
   /** Path of the tar to write; replaced atomically. */
   out: string;
   /** Seconds since 1970 for every time stamp; 0 unless given. */
@@ -87,7 +89,9 @@ async function assemble(image: Image, scratch: string): Promise<Written> {
     mediaType: mediaTypes.manifest,
     config: { mediaType: mediaTypes.config, digest: config.digest, size: config.size },
     layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-    ...(image.config.labels && { annotations: sorted(image.config.labels) }),
+    ...((image.config.labels || image.annotations) && {
+      annotations: sorted({ ...image.config.labels, ...image.annotations }),
+    }),
   });
   const ref = typeof image.ref === 'string' ? image.ref : image.ref(manifest.digest);
   const index = {

@@ -133,7 +133,7 @@ export const rules: readonly Rule[] = [
   { files: /^lib\/libxtables\.so\..*$/, from: '/usr/lib/@/xtables', to: '/lib/xtables', count: 1 },
   { files: /^lib\/libipset\.so\..*$/, from: '/usr/lib/@/ipset', to: '/lib/ipset', count: 1 },
   {
-    files: /^s?bin\/(ip|ss|nstat|rdma|arpd|bridge|dcb|devlink|genl|rtacct|rtmon|tc|tipc|vdpa)$/,
+    files: /^s?bin\/(ip|ss|nstat|rdma|bridge|dcb|devlink|genl|rtacct|rtmon|tc|tipc|vdpa)$/,
     from: '/usr/share/iproute2',
     to: '/ipr2',
     boundary: 'start',

@@ -7,10 +7,12 @@ export const leftOut: readonly RegExp[] = [
   /^(rtcwake|switch_root|sulogin|agetty|getty|su|runuser|ldattach|pwhistory_helper)$/,
   /^(ldconfig|iconvconfig|localedef|zic|tzselect|ld\.so)$/,
   /^(mandb|catman|accessdb|man-recode|lexgrog|whatis|apropos)$/,
-  /^(py3clean|py3compile|py3versions|pygettext3.*|pg_config|ip6?tables-apply)$/,
+  /^(perl5\.\d+\.\d+|corelist|py3clean|py3compile|py3versions|pygettext3.*|pg_config|ip6?tables-apply)$/,
   // Development and bug reports.
   /^(bashbug|gawkbug|perlbug|perlthanks|perlivp|perldoc|cpan|enc2xs|h2ph|h2xs|instmodsh|libnetcfg|pl2pm|xsubpp|splain|pod2html|podchecker)$/,
   /^(prove|ptar|ptardiff|ptargrep|eu-make-debug-archive|gprofng.*|gp-.*|grog|rrsync)$/,
+  // Keeps a database of its own on disk.
+  /^arpd$/,
   // Preloads a library of the toolbox into programs of the container.
   /^stdbuf$/,
   // Scripts that need another program's exact form.
@@ -30,6 +32,7 @@ export const alternatives: readonly (readonly [name: string, ...commands: string
   ['netcat', 'nc.openbsd', 'ncat'],
   ['pager', 'less'],
   ['python', 'python3'],
+  ['python3.13', 'python3'],
   ['rename', 'rename.ul'],
   ['sar', 'sar.sysstat'],
   ['telnet', 'inetutils-telnet'],
@@ -55,7 +58,7 @@ export const commandDirectories: readonly RegExp[] = [/^(usr\/)?s?bin\/$/, /^usr
 export const wrapped: Readonly<Record<string, string>> = {
   gdb: 'unset PYTHONHOME PYTHONPATH PYTHONSTARTUP',
   openssl: 'export OPENSSL_CONF=/dev/crashcart/lib/openssl.cnf',
-  'python3.13': 'unset PYTHONHOME PYTHONPATH PYTHONSTARTUP',
+  python3: 'unset PYTHONHOME PYTHONPATH PYTHONSTARTUP',
 };
 
 export interface Data {
@@ -66,6 +69,10 @@ export interface Data {
   command?: string;
   except?: RegExp;
 }
+
+/** What only building and testing modules takes, and tables of hundreds of kilobytes that no tool reads. */
+const perlLeftOut =
+  /\/(CORE|CPAN|pod|TAP|Test2?|ExtUtils|Unicode\/Collate|Module\/CoreList|unicore\/TestNorm)\b|\/(TestNorm|Collate|CoreList)\.p[lm]$|\.pod$/;
 
 export const data: readonly Data[] = [
   { from: 'usr/lib/locale/C.utf8/', to: 'lib/C.utf8/' },
@@ -83,15 +90,15 @@ export const data: readonly Data[] = [
   { from: 'usr/lib/@/tc/', to: 'lib/tc/', command: 'tc' },
   { from: 'usr/share/nmap/', to: 'share/nmap/', command: 'nmap' },
   { from: 'usr/lib/@/perl-base/', to: 'lib/perl-base/', command: 'perl' },
-  { from: 'usr/lib/@/perl/5.40.1/', to: 'lib/perl/5.40/', command: 'json_pp', except: /\/CORE\// },
-  { from: 'usr/lib/@/perl/5.40/', to: 'lib/perl/5.40/', command: 'json_pp', except: /\/CORE\// },
+  { from: 'usr/lib/@/perl/5.40.1/', to: 'lib/perl/5.40/', command: 'json_pp', except: perlLeftOut },
+  { from: 'usr/lib/@/perl/5.40/', to: 'lib/perl/5.40/', command: 'json_pp', except: perlLeftOut },
   {
     from: 'usr/share/perl/5.40.1/',
     to: 'share/perl/5.40/',
     command: 'json_pp',
-    except: /\/(CPAN|pod|unicore\/TestNorm)\b|\.pod$/,
+    except: perlLeftOut,
   },
-  { from: 'usr/share/perl/5.40/', to: 'share/perl/5.40/', command: 'json_pp', except: /\/(CPAN|pod)\b|\.pod$/ },
+  { from: 'usr/share/perl/5.40/', to: 'share/perl/5.40/', command: 'json_pp', except: perlLeftOut },
   {
     from: 'usr/lib/python3.13/',
     to: 'lib/python3.13/',

@@ -1,13 +1,14 @@
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { fetchOptionsOf } from '../debian/cache.ts';
 import { layoutOf } from '../debian/layout.ts';
-import { licencesOf, packageList } from '../debian/licences.ts';
+import { licenceList, licencesOf, packageList } from '../debian/licences.ts';
 import { type Lock, type LockedPackage, packagesOf } from '../debian/lock.ts';
 import { type Listed, packagesIn, readPackages, toolboxesOf } from '../debian/packages-file.ts';
-import { type PackedFile, unpackedPackages } from '../debian/unpacked.ts';
+import { type Packed, unpackedPackages } from '../debian/unpacked.ts';
 import { machines } from '../elf/elf.ts';
 import type { TarEntry } from '../oci/tar.ts';
 import { relocated } from '../relocate/relocate.ts';
+import { billOfMaterials } from '../sbom/cyclonedx.ts';
 import type { Tell } from '../step.ts';
 import { appletsOf } from './applets.ts';
 import { type Command, catalogueOf, catalogueText } from './catalogue.ts';
@@ -39,7 +40,7 @@ export async function toolboxTree(
   const locked = packagesOf(lock, toolbox);
   const packages = await unpackedPackages(locked, fetchOptionsOf(lock, environment, tell));
   const { triplet, loader } = layoutOf(lock.architecture);
-  const selection = wrap(select(packages, new Set(listed.map(({ name }) => name)), triplet));
+  const selection = once(wrap(select(packages, new Set(listed.map(({ name }) => name)), triplet)));
 
   const entries = new Map<string, TarEntry>();
   const add = (...all: TarEntry[]): void => {
@@ -66,7 +67,12 @@ export async function toolboxTree(
   const commands = catalogueOf(commandsIn(entries, selection), packages, listed);
   add(motd(commands.length), text('lib/tools', catalogueText(commands, lock.date)));
   if (entries.has('bin/man')) add(...manuals(packages, new Set(commands.map(({ name }) => name))));
-  add(...licencesOf(merged(packages), locked, 'share/doc'), text('share/doc/packages.json', packageList(locked)));
+  const all = merged(packages);
+  add(...licencesOf(all, locked, 'share/doc'), text('share/doc/packages.json', packageList(locked)));
+  add(
+    text('share/doc/licences.tsv', await licenceList(all, locked)),
+    text('share/doc/sbom.cdx.json', billOfMaterials(lock, toolbox)),
+  );
 
   assertClosed(nodesOf(entries, selection), machines[lock.architecture]);
   return {
@@ -94,6 +100,25 @@ function listedIn(toolbox: string, lock: Lock): Listed[] {
     reasons.Invalid,
     `builder/packages names ${missing.join(', ')} for ${toolbox}, and the lock of ${lock.architecture} does not have it; run \`builder/crashcart-build lock\`.`,
   );
+}
+
+/** Of several names of one file the first stays a file, and the others in its directory become links to it. */
+function once({ files, links }: Selection): Selection {
+  const seen = new Map<string, string>();
+  const kept = new Map<string, Taken>();
+  const more = new Map(links);
+  for (const path of [...files.keys()].sort()) {
+    const taken = files.get(path);
+    if (!taken) continue;
+    const slash = path.lastIndexOf('/');
+    const key = `${path.slice(0, slash)} ${taken.file.id}`;
+    const first = seen.get(key);
+    if (first === undefined || taken.file.size === 0) {
+      seen.set(key, path.slice(slash + 1));
+      kept.set(path, taken);
+    } else more.set(path, first);
+  }
+  return { files: kept, links: more };
 }
 
 /** Moves the programs that are started by a script of ours out of bin. */
@@ -160,9 +185,9 @@ function manuals(packages: Packages, commands: ReadonlySet<string>): TarEntry[] 
   return found;
 }
 
-const merged = (packages: Packages): ReadonlyMap<string, PackedFile> => {
-  const all = new Map<string, PackedFile>();
-  for (const entries of packages.values()) for (const [path, entry] of entries) all.set(path, entry as PackedFile);
+const merged = (packages: Packages): ReadonlyMap<string, Packed> => {
+  const all = new Map<string, Packed>();
+  for (const entries of packages.values()) for (const [path, entry] of entries) all.set(path, entry);
   return all;
 };
 

@@ -1,7 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { fetchIndex } from '../debian/apt-index.ts';
-import { type Architecture, architectures, type Lock, lockText, lockUrl, parseLock } from '../debian/lock.ts';
+import { type Architecture, architectures, type Lock, lockText, lockUrl, parseLock, readLock } from '../debian/lock.ts';
 import { findMirror } from '../debian/mirror.ts';
 import type { PackageIndex } from '../debian/package-index.ts';
 import { packagesFile, packagesIn, readPackages, type Section } from '../debian/packages-file.ts';
@@ -11,17 +11,28 @@ import type { Tell } from '../step.ts';
 /** Debian's release that everything comes from. */
 export const suite = 'trixie';
 
+export interface LockOptions {
+  sections?: readonly Section[];
+  /** What the lock has keeps its version, and the lock its date. */
+  keep?: boolean;
+}
+
 /**
  * Writes the lock of every architecture from what the mirrors have now. The date of the newest release file becomes the time stamp of
  * everything that is built from the lock. All locks are replaced, or none.
  */
-export async function makeLocks(environment: NodeJS.ProcessEnv, tell: Tell, sections = readPackages()): Promise<void> {
+export async function makeLocks(
+  environment: NodeJS.ProcessEnv,
+  tell: Tell,
+  { sections = readPackages(), keep = false }: LockOptions = {},
+): Promise<void> {
   const mirrors = { debian: findMirror(environment), 'debian-security': findMirror(environment, 'debian-security') };
   const locks: Lock[] = [];
   for (const architecture of architectures) {
     tell(`${architecture}: fetching the index of ${suite} ...`);
     const { index, epoch } = await fetchIndex(mirrors, suite, architecture);
-    locks.push(lockOf(index, sections, architecture, epoch));
+    const fresh = lockOf(index, sections, architecture, epoch);
+    locks.push(keep ? keeping(readLock(architecture), fresh) : fresh);
   }
   for (const lock of locks) {
     const path = fileURLToPath(lockUrl(lock.architecture));
@@ -29,6 +40,20 @@ export async function makeLocks(environment: NodeJS.ProcessEnv, tell: Tell, sect
     await rename(`${path}.new`, path);
     tell(`${lock.architecture}: ${lock.packages.length} packages of ${suite}, as of ${lock.date}`);
   }
+}
+
+/** The new lock with the versions of the old one where that has them. */
+export function keeping(old: Lock, fresh: Lock): Lock {
+  const known = new Map(old.packages.map((locked) => [locked.name, locked]));
+  return {
+    ...fresh,
+    epoch: old.epoch,
+    date: old.date,
+    packages: fresh.packages.map((locked) => {
+      const kept = known.get(locked.name);
+      return kept ? { ...kept, groups: locked.groups, depends: locked.depends } : locked;
+    }),
+  };
 }
 
 /** What the sections come to, by an index. */
