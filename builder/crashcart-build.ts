@@ -20,6 +20,9 @@ const toolbox = () => new Option('-t, --toolbox <name>', 'a section of builder/p
 const architecture = () =>
   new Option('-a, --arch <name>', 'architecture').choices(architectures).default(hostArchitecture());
 
+// Who reads no more (`| head`) has had enough.
+stdout.on('error', () => exit(0));
+
 const tell = progress(stderr);
 const print = (text: string): void => void stdout.write(text);
 

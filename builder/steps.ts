@@ -32,7 +32,7 @@ const carriedFiles = {
 };
 const bundleFiles = [...Object.values(programs).map(({ out }) => out), licencesFile];
 /** What decides about the bytes of a toolbox. */
-const toolboxSources = ['packages', 'debian', 'elf', 'formats', 'oci', 'relocate', 'toolbox'].map(
+const toolboxSources = ['packages', 'debian', 'elf', 'formats', 'oci', 'relocate', 'sbom', 'toolbox'].map(
   (part) => `builder/${part}`,
 );
 

@@ -49,7 +49,9 @@ export function hostArchitecture(): Architecture {
 export function readLock(architecture: Architecture): Lock {
   const url = lockUrl(architecture);
   try {
-    return parseLock(readFileSync(url, 'utf8'));
+    const lock = parseLock(readFileSync(url, 'utf8'));
+    if (lock.architecture !== architecture) throw new Error(`it is a lock for ${lock.architecture}`);
+    return lock;
   } catch (cause) {
     throw new CrashcartError(
       reasons.Invalid,

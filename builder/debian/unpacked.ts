@@ -18,6 +18,8 @@ export interface PackedFile {
   /** The same for two paths of one file. */
   id: string;
   elf?: Elf;
+  /** Paths below /usr that a program has as whole strings: what it may look for. */
+  mentions?: readonly string[];
   /** Begins with `#!`: the rest of that line. */
   interpreter?: string;
   /** Of a manual page: what the page says in a few words. */
@@ -33,13 +35,13 @@ interface Row extends Omit<PackedFile, 'read' | 'type' | 'path' | 'id'> {
 type Index = Record<string, Row | { target: string }>;
 
 /** Another number makes every package be unpacked again: say so when what stands in the cache changes its form. */
-const format = 2;
+const format = 3;
 /** At once; xz, not Node, is what takes the time. */
 const parallel = 2;
 
 /** What no program reads at run time. Copyright files stay. */
 const unwanted =
-  /^usr\/share\/(locale|info|lintian|bug|doc-base|help|menu|icons|applications|pixmaps|man\/[a-z_@.A-Z]+\/man\d)\/|^usr\/share\/doc\/(?![^/]+\/copyright$)/;
+  /^usr\/share\/(locale|info|lintian|bug|doc-base|help|menu|icons|applications|pixmaps|man\/[a-z_@.A-Z]+\/man\d)\/|^usr\/share\/doc\/(?![^/]+\/copyright$)|^usr\/bin\/qemu-(?!aarch64$|x86_64$)/;
 
 /**
  * What a package installs, by path. Unpacked once for all builds into two files of the cache: the contents one after the other, and an
@@ -119,7 +121,7 @@ async function writePack(path: string, name: string, deb: Buffer): Promise<Index
   return index;
 }
 
-function described(path: string, content: Buffer): Pick<PackedFile, 'elf' | 'interpreter' | 'whatis'> {
+function described(path: string, content: Buffer): Pick<PackedFile, 'elf' | 'mentions' | 'interpreter' | 'whatis'> {
   const manual = /^usr\/share\/man\/man[18]\/[^/]+\.gz$/.test(path);
   if (manual) {
     const whatis = whatisOf(gunzipSync(content).toString('latin1'));
@@ -127,12 +129,28 @@ function described(path: string, content: Buffer): Pick<PackedFile, 'elf' | 'int
   }
   try {
     const elf = readElf(content);
-    if (elf) return { elf };
+    if (elf) {
+      const mentions = mentionedIn(content);
+      return mentions.length > 0 ? { elf, mentions } : { elf };
+    }
   } catch (cause) {
     throw new CrashcartError(reasons.Invalid, `${path} is an ELF file that cannot be read.`, { cause });
   }
   const line = content.subarray(0, 256).toString('latin1').split('\n')[0] ?? '';
   return line.startsWith('#!') ? { interpreter: line.slice(2).trim() } : {};
+}
+
+const mostMentions = 200;
+
+function mentionedIn(content: Buffer): string[] {
+  const found = new Set<string>();
+  const needle = Buffer.from('\0/usr/');
+  for (let at = content.indexOf(needle); at >= 0 && found.size < mostMentions; at = content.indexOf(needle, at + 1)) {
+    const end = content.indexOf(0, at + 1);
+    const text = content.toString('latin1', at + 1, Math.min(end < 0 ? content.length : end, at + 160));
+    if (/^\/usr\/(share|lib|libexec)\/[\w@.+/-]+$/.test(text)) found.add(text);
+  }
+  return [...found];
 }
 
 /** What a manual page says after `NAME \- `, without the markup of man or mdoc. */

@@ -51,7 +51,7 @@ async function compile(root: string, lock: Lock): Promise<Record<string, Uint8Ar
       include,
     ],
     ...['-nostdlib', join(lib, 'crt1.o'), join(lib, 'crti.o'), fileURLToPath(new URL('./workload.c', import.meta.url))],
-    ...[join(lib, 'libc.so'), join(lib, 'crtn.o'), `-Wl,-dynamic-linker,${loader}`, '-o', out],
+    ...['-L', lib, '-l:libc.so', join(lib, 'crtn.o'), `-Wl,-dynamic-linker,${loader}`, '-o', out],
   ]);
   const libc = await readFile(join(lib, 'libc.so'));
   return { [loader.slice(1)]: libc, 'app/workload': await readFile(out) };

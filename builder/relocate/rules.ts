@@ -90,6 +90,10 @@ export const rules: readonly Rule[] = [
   },
   { files: /^lib\/libmagic\.so\..*$/, from: '/etc/magic:/usr/share/misc/magic', to: '/lib/magic', count: 1 },
 
+  { files: /^lib\/libslang\.so\..*$/, from: '/usr/share/terminfo', to: '/t', count: 1 },
+  { files: /^bin\/locale$/, from: '/usr/lib/locale', to: '/', count: 2 },
+  { files: /^bin\/locale$/, from: '/usr/lib/locale/locale-archive', to: '/locale-archive', count: 1 },
+
   // Certificates, and what TLS libraries load.
   { files: /^lib\/libcrypto\.so\..*$/, from: '/usr/lib/@/engines-3', to: '/lib/engines-3', count: 1 },
   { files: /^lib\/libcrypto\.so\..*$/, from: '/usr/lib/@/ossl-modules', to: '/lib/ossl-modules', count: 1 },
@@ -155,9 +159,18 @@ export const rules: readonly Rule[] = [
   { files: perl, from: 'PERL5OPT', to: 'CCRL5OPT', exact: true, count: 1 },
   { files: perl, from: 'PERLLIB', to: 'CCRLLIB', exact: true, count: 1 },
 
+  { files: /^bin\/gawk$/, from: '/usr/lib/@/gawk', to: '/lib/gawk', count: 1 },
+
   // Debuggers, editors, manuals.
   { files: /^libexec\/gdb$/, from: '/etc/gdb/gdbinit', to: '/g', count: 1 },
   { files: /^libexec\/gdb$/, from: '/etc/gdb/gdbinit.d', to: '/g', count: 1 },
+  { files: /^lib\/libsource-highlight\.so\..*$/, from: '/usr/share/source-highlight', to: '/hl', count: 1 },
+  {
+    files: /^bin\/mariadb-(admin|analyze|binlog|check|dump|import|show|slap)$/,
+    from: '/usr/lib/@/libmariadb3/plugin',
+    to: '/lib/libmariadb3/plugin',
+    count: 1,
+  },
   { files: /^bin\/ltrace$/, from: '/usr/share/ltrace', to: '/lt', count: 1 },
   {
     files: /^lib\/libtraceevent\.so\..*$/,

@@ -8,7 +8,7 @@ const interpreters: Readonly<Record<string, string>> = {
   perl: 'perl',
   python3: 'python3',
   'python3.13': 'python3',
-  wish: 'wish',
+  bpftrace: 'bpftrace',
 };
 
 const path = `PATH=${prefix}/bin:${prefix}/sbin\${PATH:+:$PATH}; export PATH`;
@@ -25,15 +25,21 @@ export function relocatedScript(content: Buffer, interpreter: string): Buffer {
   const name = (named[0] ?? '').replace(/^.*\//, '');
   const known = Object.hasOwn(interpreters, name) ? interpreters[name] : undefined;
   if (known === undefined) throw new Error(`it is run by ${interpreter}, which the toolbox does not have`);
-  const first = `#!${[`${prefix}/bin/${known}`, ...named.slice(1)].join(' ')}\n`;
+  const first = `#!${[`${prefix}/bin/${known}`, ...argumentsOf(known, named.slice(1))].join(' ')}\n`;
   const isShell = known === 'sh' || known === 'bash';
   const body = text
     .slice(end < 0 ? text.length : end + 1)
     .replaceAll('#!/usr/bin/perl', `#!${prefix}/bin/perl`)
-    .replace(/^RTLDLIST=.*$/m, `RTLDLIST=${prefix}/ld.so`)
     .replace(
       /(^|[\s"'`=(|;&])\/(usr\/)?bin\/(sh|bash|perl|python3|cat|grep|sed|rm|mktemp|env)\b/gm,
       `$1${prefix}/bin/$3`,
     );
   return Buffer.from(`${first}${isShell ? `${path}\n` : ''}${body}`, 'latin1');
+}
+
+/** The kernel passes one argument. With -p bash reads neither BASH_ENV nor functions out of the container's environment. */
+function argumentsOf(interpreter: string, given: readonly string[]): string[] {
+  if (interpreter !== 'bash') return given.slice(0, 1);
+  const letters = /^-([a-z]+)$/.exec(given[0] ?? '')?.[1] ?? '';
+  return [`-p${letters}`];
 }

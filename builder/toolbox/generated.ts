@@ -22,6 +22,7 @@ export function generatedFiles(): TarEntry[] {
       `MANDATORY_MANPATH ${prefix}/share/man\nMANPATH_MAP ${prefix}/bin ${prefix}/share/man\nMANPATH_MAP ${prefix}/sbin ${prefix}/share/man\n`,
     ),
     file('bin/tools', own('./tools'), 0o755),
+    file('bin/ldd', own('./ldd'), 0o755),
     // The container's users first: what it has not, a tool may still want.
     file(
       'nss',

@@ -5,7 +5,7 @@ export const leftOut: readonly RegExp[] = [
   // Maintenance of an installed system, and what would stop or take over the node.
   /^(update-ca-certificates|c_rehash|add-shell|remove-shell|update-shells|installkernel|savelog|ischroot|clear_console)$/,
   /^(rtcwake|switch_root|sulogin|agetty|getty|su|runuser|ldattach|pwhistory_helper)$/,
-  /^(ldconfig|iconvconfig|localedef|zic|tzselect|ld\.so)$/,
+  /^(ldd|ldconfig|iconvconfig|localedef|zic|tzselect|ld\.so)$/,
   /^(mandb|catman|accessdb|man-recode|lexgrog|whatis|apropos)$/,
   /^(perl5\.\d+\.\d+|corelist|py3clean|py3compile|py3versions|pygettext3.*|pg_config|ip6?tables-apply)$/,
   // Development and bug reports.
@@ -106,6 +106,9 @@ export const data: readonly Data[] = [
     except: /\/(test|tests|idlelib|tkinter|ensurepip|turtledemo|lib2to3|__phello__)\/|\/turtle\.py$|\/config-3/,
   },
   { from: 'usr/share/gdb/', to: 'share/gdb/', command: 'gdb' },
+  { from: 'usr/share/source-highlight/', to: 'share/source-highlight/', command: 'gdb' },
+  { from: 'usr/lib/@/gawk/', to: 'lib/gawk/', command: 'gawk' },
+  { from: 'usr/lib/@/libmariadb3/plugin/', to: 'lib/libmariadb3/plugin/', command: 'mariadb' },
   { from: 'usr/share/ltrace/', to: 'share/ltrace/', command: 'ltrace' },
   { from: 'usr/lib/@/traceevent/plugins/', to: 'lib/traceevent/plugins/', command: 'trace-cmd' },
   { from: 'usr/libexec/sysstat/sadc', to: 'libexec/sadc', command: 'sar.sysstat' },
@@ -135,6 +138,7 @@ export const opened: readonly (readonly [library: string, command?: string])[] =
 export const shortcuts: Readonly<Record<string, string>> = {
   '5': 'share/perl5',
   'C.utf8': 'lib/C.utf8',
+  hl: 'share/source-highlight',
   ipr2: 'share/iproute2',
   le: 'libexec',
   lt: 'share/ltrace',

@@ -7,6 +7,7 @@ import { type Listed, packagesIn, readPackages, toolboxesOf } from '../debian/pa
 import { type Packed, unpackedPackages } from '../debian/unpacked.ts';
 import { machines } from '../elf/elf.ts';
 import type { TarEntry } from '../oci/tar.ts';
+import { refuseLeftovers } from '../relocate/leftover.ts';
 import { relocated } from '../relocate/relocate.ts';
 import { billOfMaterials } from '../sbom/cyclonedx.ts';
 import type { Tell } from '../step.ts';
@@ -41,6 +42,8 @@ export async function toolboxTree(
   const packages = await unpackedPackages(locked, fetchOptionsOf(lock, environment, tell));
   const { triplet, loader } = layoutOf(lock.architecture);
   const selection = once(wrap(select(packages, new Set(listed.map(({ name }) => name)), triplet)));
+
+  refuseUnmoved(selection, packages, lock);
 
   const entries = new Map<string, TarEntry>();
   const add = (...all: TarEntry[]): void => {
@@ -81,6 +84,19 @@ export async function toolboxTree(
     packages: locked,
     origins: new Map([...selection.files].map(([path, { package: name }]) => [path, name])),
   };
+}
+
+function refuseUnmoved({ files }: Selection, packages: Packages, lock: Lock): void {
+  const shipped = new Set<string>();
+  for (const entries of packages.values())
+    for (const path of entries.keys())
+      for (let at = path.length; at > 0; at = path.lastIndexOf('/', at - 1)) shipped.add(path.slice(0, at));
+  const programs = [...files].map(([place, { file, package: from }]) => ({
+    place,
+    package: from,
+    mentions: file.mentions ?? [],
+  }));
+  refuseLeftovers(programs, (path) => shipped.has(path), layoutOf(lock.architecture).triplet, lock.architecture);
 }
 
 function listedIn(toolbox: string, lock: Lock): Listed[] {
