@@ -79,8 +79,11 @@ program
 program
   .command('prove')
   .argument('[image]', 'an image file (default: the toolbox as it was built)')
-  .description('start every command in four hostile environments and do real work with them (root)')
+  .description(
+    'start every command in four environments and do real work with them (root); another architecture under qemu',
+  )
   .addOption(toolbox())
+  .addOption(architecture())
   .action((image: string | undefined, options) => proveVerb(image, options, env, tell.line));
 program
   .command('sbom')

@@ -33,23 +33,46 @@ const validForSeconds = 400 * 86_400;
  * The current index of a suite with its updates and security updates. apt fetches it, in a directory of its own, so the machine's apt
  * state is not touched, and checks the release files' signatures against Debian's keyring and their dates: a lock begins with proven digests.
  */
-export async function fetchIndex(
+export const fetchIndex = (
   mirrors: Mirrors,
   suite: string,
   architecture: Architecture,
   options: IndexOptions = {},
-): Promise<SuiteIndex> {
+): Promise<SuiteIndex> => withIndex(mirrors, suite, architecture, options, async (index) => index);
+
+/** An index, and apt-get over the same lists with nothing installed. */
+export interface OpenIndex extends SuiteIndex {
+  apt: (...args: string[]) => Promise<string>;
+}
+
+/** Does something with an index while the lists are there. */
+export async function withIndex<T>(
+  mirrors: Mirrors,
+  suite: string,
+  architecture: Architecture,
+  options: IndexOptions,
+  use: (index: OpenIndex) => Promise<T>,
+): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'crashcart-apt-'));
   try {
     await prepare(directory, sourcesOf(mirrors, suite, options.keyring ?? debianKeyring));
-    await update(directory, architecture, options.validForSeconds ?? validForSeconds);
+    const validFor = options.validForSeconds ?? validForSeconds;
+    await update(directory, architecture, validFor);
     const lists = join(directory, 'lists');
     const names = (await readdir(lists)).sort();
-    const read = (name: string) => readFile(join(lists, name), 'utf8');
+    // Names, versions and paths are ASCII; one byte for each character halves what an index takes.
+    const read = (name: string) => readFile(join(lists, name), 'latin1');
     const releases = await Promise.all(names.filter((name) => name.endsWith('InRelease')).map(read));
     const indexes = names.filter((name) => name.endsWith(`_main_binary-${architecture}_Packages`));
-    const texts = indexes.map(async (name) => ({ archive: archiveOf(name), text: await read(name) }));
-    return { index: readIndex(await Promise.all(texts)), epoch: Math.max(...releases.map(dateOfRelease)) };
+    const texts = await Promise.all(
+      indexes.map(async (name) => ({ archive: archiveOf(name), text: await read(name) })),
+    );
+    return await use({
+      index: readIndex(texts),
+      epoch: Math.max(...releases.map(dateOfRelease)),
+      apt: async (...args) =>
+        (await run('apt-get', [...args, ...aptOptions(directory, architecture, validFor)])).toString(),
+    });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -39,31 +39,66 @@ export interface IndexText {
   text: string;
 }
 
-/** Reads Packages files. Of packages in more than one (security updates) the newest version counts. */
+/**
+ * Reads Packages files. Of packages in more than one (security updates) the newest version counts. Debian has 70 000 of them: each is
+ * read whole only when somebody asks for it.
+ */
 export function readIndex(texts: readonly IndexText[]): PackageIndex {
-  const newest = new Map<string, Candidate>();
+  const newest = new Map<string, { version: string; read: () => Candidate }>();
+  const providers = new Map<string, Set<string>>();
   for (const { archive, text } of texts) {
-    for (const block of text.split('\n\n')) {
-      if (block.trim() === '') continue;
-      const candidate = candidateOf(block, archive);
-      const known = newest.get(candidate.name);
-      if (!known || compareVersions(candidate.version, known.version) > 0) newest.set(candidate.name, candidate);
+    for (const { start, end } of blocksOf(text)) {
+      const block = text.slice(start, end);
+      const [name, version] = [fieldOf(block, 'Package') ?? '', fieldOf(block, 'Version') ?? ''];
+      const known = newest.get(name);
+      if (known && compareVersions(version, known.version) <= 0) continue;
+      const read = (): Candidate => candidateOf(text.slice(start, end), archive);
+      newest.set(own(name), { version: own(version), read });
+      for (const { name: provided } of demandsOf(fieldOf(block, 'Provides')).flat())
+        providers.set(own(provided), (providers.get(provided) ?? new Set()).add(own(name)));
     }
   }
-  const providers = new Map<string, Candidate[]>();
-  for (const candidate of newest.values())
-    for (const { name } of candidate.provides) providers.set(name, [...(providers.get(name) ?? []), candidate]);
+  const candidates = new Map<string, Candidate>();
+  const get = (name: string): Candidate | undefined => {
+    const found = candidates.get(name) ?? newest.get(name)?.read();
+    if (found) candidates.set(name, found);
+    return found;
+  };
   return {
-    get: (name) => newest.get(name),
+    get,
     meeting: (demand) => {
-      const real = newest.get(demand.name);
+      const real = get(demand.name);
       // Of several that provide it apt takes the most important one.
-      const virtual = (providers.get(demand.name) ?? [])
-        .filter((each) => each !== real)
+      const virtual = [...(providers.get(demand.name) ?? [])]
+        .filter((name) => name !== demand.name)
+        .flatMap((name) => get(name) ?? [])
         .sort((a, b) => a.priority - b.priority);
       return [...(real ? [real] : []), ...virtual].filter((candidate) => meets(candidate, demand));
     },
   };
+}
+
+function* blocksOf(text: string): Generator<{ start: number; end: number }> {
+  for (let start = 0; start < text.length; ) {
+    const blank = text.indexOf('\n\n', start);
+    const end = blank < 0 ? text.length : blank;
+    if (text.slice(start, end).trim() !== '') yield { start, end };
+    start = end + 2;
+  }
+}
+
+/** A copy that does not keep the whole text that it was cut out of. */
+const own = (text: string): string => Buffer.from(text, 'latin1').toString('latin1');
+
+const patterns = new Map<string, RegExp>();
+
+function fieldOf(block: string, field: string): string | undefined {
+  const pattern = patterns.get(field) ?? new RegExp(`^${field}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, 'm');
+  patterns.set(field, pattern);
+  return pattern
+    .exec(block)?.[1]
+    ?.replace(/\n[ \t]*/g, ' ')
+    .trim();
 }
 
 /** Whether a package is, or provides, what is asked for. A virtual package has the version that its provider says, or none. */
@@ -75,11 +110,7 @@ export function meets(candidate: Candidate, { name, relation, version }: Demand)
 }
 
 function candidateOf(block: string, archive: Archive): Candidate {
-  const optional = (field: string): string | undefined =>
-    new RegExp(`^${field}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, 'm')
-      .exec(block)?.[1]
-      ?.replace(/\n[ \t]*/g, ' ')
-      .trim();
+  const optional = (field: string): string | undefined => fieldOf(block, field);
   const name = optional('Package') ?? '';
   const field = (key: string): string => {
     const value = optional(key);

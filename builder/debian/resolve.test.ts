@@ -78,7 +78,7 @@ describe('resolve', () => {
   });
 
   it('refuses an index without the digest of a package, and dependencies that cannot be read', () => {
-    expect(() => indexOf('Package: a\nVersion: 1\n')).toThrow('no Filename of a');
+    expect(() => names(indexOf('Package: a\nVersion: 1\n'), 'a')).toThrow('no Filename of a');
     expect(() => demandsOf('a (~ 1)')).toThrow('cannot be read');
   });
 });

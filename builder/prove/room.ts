@@ -41,6 +41,8 @@ export interface RoomOptions {
   type: string;
   /** Files of the root file system. */
   files?: Readonly<Record<string, string | Uint8Array>>;
+  /** What starts commands in it; the toolbox's busybox unless given. A program of another architecture cannot do it. */
+  busybox?: string;
   /** Whether /tmp can be written to; the rest never can. */
   writableTmp?: boolean;
 }
@@ -71,6 +73,7 @@ exec sleep 100000
 `;
 
 export async function openRoom(options: RoomOptions): Promise<Room> {
+  const busybox = options.busybox ?? '/dev/crashcart/bin/busybox';
   const root = mkdtempSync(join(tmpdir(), 'crashcart-room-'));
   chmodSync(root, 0o755);
   for (const directory of ['dev', 'proc', 'sys', 'tmp', 'etc']) mkdirSync(join(root, directory));
@@ -98,7 +101,7 @@ export async function openRoom(options: RoomOptions): Promise<Room> {
     return {
       root,
       pid,
-      run: (command, how = {}) => runIn(pid, root, command, how),
+      run: (command, how = {}) => runIn({ pid, root, busybox }, command, how),
       [Symbol.asyncDispose]: () => close(unshare, root),
     };
   } catch (error) {
@@ -133,11 +136,15 @@ async function close(unshare: ChildProcess, root: string): Promise<void> {
 }
 
 /** Runs a command in the room: `env -i` inside, so that what a hostile environment does to it begins with the command itself. */
-async function runIn(pid: number, root: string, command: readonly string[], how: InRoom): Promise<Ended> {
+async function runIn(
+  { pid, root, busybox }: { pid: number; root: string; busybox: string },
+  command: readonly string[],
+  how: InRoom,
+): Promise<Ended> {
   const variables = Object.entries(how.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const user = how.uid === undefined ? [] : [`--userspec=${how.uid}:${how.uid}`, '--groups='];
   const enter = ['-t', String(pid), '-m', '-p', '-n', '-i', '-u', '--'];
-  const inside = ['chroot', ...user, root, '/dev/crashcart/bin/busybox', 'env', '-i', ...variables, ...command];
+  const inside = ['chroot', ...user, root, busybox, 'env', '-i', ...variables, ...command];
   const child = spawn('nsenter', [...enter, ...(how.under ?? []), ...inside], {
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

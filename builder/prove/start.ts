@@ -11,7 +11,7 @@ export interface Failure {
 }
 
 /** What makes a program say something and end. A program that wants none of them has started all the same. */
-const ways = [['--version'], ['-V'], ['--help'], ['-h'], ['-v']];
+export const ways = [['--version'], ['-V'], ['--help'], ['-h'], ['-v']];
 const parallel = 3;
 const timeoutMs = 8000;
 
@@ -70,7 +70,7 @@ async function problemOf(
   return first;
 }
 
-function wrong({ code, signal, timedOut, stdout, stderr }: Ended): string | undefined {
+export function wrong({ code, signal, timedOut, stdout, stderr }: Ended): string | undefined {
   const complaint = notFound.exec(`${stderr}\n${stdout}`);
   if (complaint) return (stderr || stdout).split('\n').find((line) => line.includes(complaint[0])) ?? complaint[0];
   if (timedOut) return undefined;

@@ -1,7 +1,8 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
-import { hostArchitecture, readLock } from '../debian/lock.ts';
+import { type Architecture, hostArchitecture, readLock } from '../debian/lock.ts';
 import { inProject } from '../paths.ts';
+import { proveEmulated } from '../prove/emulated.ts';
 import { prove } from '../prove/prove.ts';
 import type { Tell } from '../step.ts';
 import { toolboxFile } from '../toolbox/build.ts';
@@ -9,7 +10,7 @@ import { toolboxFile } from '../toolbox/build.ts';
 /** Proves an image; throws Invalid with every failure when there is one. */
 export async function proveVerb(
   image: string | undefined,
-  { toolbox }: { toolbox: string },
+  { toolbox, arch }: { toolbox: string; arch: Architecture },
   environment: NodeJS.ProcessEnv,
   tell: Tell,
 ): Promise<void> {
@@ -18,19 +19,14 @@ export async function proveVerb(
       reasons.Forbidden,
       'The proof mounts the image in namespaces of its own, which takes root: run it with sudo.',
     );
-  const path = image ?? inProject(toolboxFile(toolbox, 'erofs'));
+  const path = image ?? inProject(toolboxFile(arch === hostArchitecture() ? toolbox : `${toolbox}-${arch}`, 'erofs'));
   if (!existsSync(path))
     throw new CrashcartError(
       reasons.NotFound,
-      `There is no ${path}; build it with \`builder/crashcart-build build --toolbox ${toolbox}\`.`,
+      `There is no ${path}; build it with \`builder/crashcart-build build --toolbox ${toolbox} --arch ${arch}\`.`,
     );
-  const proof = await prove({
-    image: path,
-    type: fileSystemOf(path),
-    lock: readLock(hostArchitecture()),
-    environment,
-    tell,
-  });
+  const options = { image: path, type: fileSystemOf(path), lock: readLock(hostArchitecture()), environment, tell };
+  const proof = await (arch === hostArchitecture() ? prove(options) : proveEmulated(options, arch));
   if (proof.failures.length === 0) return;
   const lines = proof.failures.map(
     ({ command, environment: where, problem }) => `  ${command} in ${where}: ${problem}`,

@@ -27,14 +27,15 @@ test('a distroless, non-root, read-only container of a restricted namespace gets
   terminal.enter('echo "now=$(stty size)"');
   await terminal.expect(/now=43 132/);
 
-  terminal.enter('sleep 1000');
-  await terminal.expect(/sleep 1000/);
+  // What the job itself writes: before that the keys would reach a shell that has not started it yet.
+  terminal.enter("sh -c 'echo job $((40+1)) runs; exec sleep 1000'");
+  await terminal.expect(/job 41 runs/);
   terminal.type('\u0003');
   terminal.enter('echo "interrupted=$?"');
   await terminal.expect(/interrupted=130/);
 
-  terminal.enter('sleep 1000');
-  await terminal.expect(/sleep 1000/);
+  terminal.enter("sh -c 'echo job $((40+1)) runs; exec sleep 1000'");
+  await terminal.expect(/job 41 runs/);
   terminal.type('\u001a');
   await terminal.expect(/Stopped/);
   terminal.enter('bg; jobs; kill %1; wait; echo "jobs $((40+2)) done"');
