@@ -26,8 +26,11 @@ cluster-down: deps ## Remove that cluster, whole
 images: deps ## build/images/*.tar and build/bin/kubectl-crashcart
 	@$(NODE) builder/main.ts all
 
-toolbox: deps ## build/toolbox/*.erofs
+toolbox: deps ## build/toolbox/default.erofs, 650 commands; others by builder/crashcart-build
 	@$(NODE) builder/main.ts toolbox
+
+prove: deps root toolbox ## Start every command of the toolbox in four hostile places, and work with them (root)
+	@$(NODE) builder/crashcart-build.ts prove
 
 bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 	@$(NODE) bench/main.ts
@@ -82,4 +85,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight root deps binaries
