@@ -17,7 +17,7 @@ export interface Rule {
 const libc = /^lib\/libc\.so\.6$/;
 const loader = /^lib\/ld-linux[^/]*$/;
 const statics = /^bin\/(bash|busybox)$/;
-const perl = /^(bin\/perl|lib\/libperl\.so\..*)$/;
+const perl = /^lib\/libperl\.so\..*$/;
 
 /** Nobody can put a file there: sysfs has no such directories. */
 const nowhere = { lib: '/sys/', usrLib: '/sys/dev/' } as const;
@@ -152,7 +152,6 @@ export const rules: readonly Rule[] = [
   { files: perl, from: '/usr/local/lib/site_perl', to: '/no', count: 1 },
   { files: perl, from: '/usr/lib/@/perl5/5.40', to: '/lib/perl5', count: 1 },
   { files: perl, from: '/usr/share/perl5', to: '/5', count: 1 },
-  { files: /^bin\/perl$/, from: '/usr/lib/@/perl-base', to: '/lib/perl-base', count: 1 },
   { files: perl, from: '/usr/lib/@/perl/5.40', to: '/lib/perl/5.40', count: 1 },
   { files: perl, from: '/usr/share/perl/5.40', to: '/pl', count: 1 },
   { files: perl, from: 'PERL5LIB', to: 'CCRL5LIB', exact: true, count: 1 },

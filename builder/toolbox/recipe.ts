@@ -7,7 +7,7 @@ export const leftOut: readonly RegExp[] = [
   /^(rtcwake|switch_root|sulogin|agetty|getty|su|runuser|ldattach|pwhistory_helper)$/,
   /^(ldd|ldconfig|iconvconfig|localedef|zic|tzselect|ld\.so)$/,
   /^(mandb|catman|accessdb|man-recode|lexgrog|whatis|apropos)$/,
-  /^(perl5\.\d+\.\d+|corelist|py3clean|py3compile|py3versions|pygettext3.*|pg_config|ip6?tables-apply)$/,
+  /^(perl5\.\d+\.\d+|cpan5\..*|corelist|py3clean|py3compile|py3versions|pygettext3.*|pg_config|ip6?tables-apply)$/,
   // Development and bug reports.
   /^(bashbug|gawkbug|perlbug|perlthanks|perlivp|perldoc|cpan|enc2xs|h2ph|h2xs|instmodsh|libnetcfg|pl2pm|xsubpp|splain|pod2html|podchecker)$/,
   /^(prove|ptar|ptardiff|ptargrep|eu-make-debug-archive|gprofng.*|gp-.*|grog|rrsync)$/,
@@ -48,6 +48,12 @@ export const alternatives: readonly (readonly [name: string, ...commands: string
   ),
 ];
 
+/** Commands that get another name than their packages give them. */
+export const renamed: readonly (readonly [name: RegExp, command: string])[] = [
+  [/^bash-static$/, 'bash'],
+  [/^perl5\.\d+-\S+-linux-gnu$/, 'perl'],
+];
+
 /** Programs outside of bin and sbin that are commands all the same. */
 export const commandDirectories: readonly RegExp[] = [/^(usr\/)?s?bin\/$/, /^usr\/lib\/postgresql\/\d+\/bin\/$/];
 
@@ -72,7 +78,7 @@ export interface Data {
 
 /** What only building and testing modules takes, and tables of hundreds of kilobytes that no tool reads. */
 const perlLeftOut =
-  /\/(CORE|CPAN|pod|TAP|Test2?|ExtUtils|Unicode\/Collate|Module\/CoreList|unicore\/TestNorm)\b|\/(TestNorm|Collate|CoreList)\.p[lm]$|\.pod$/;
+  /\/(CORE|CPAN|pod|TAP|Test2?|ExtUtils|Unicode\/Collate|Encode\/(JP|KR|CN|TW)|Module\/CoreList|unicore\/TestNorm)\b|\/(TestNorm|Collate|CoreList|Encode\/(JP|KR|CN|TW))\.p[lm]$|\.pod$/;
 
 export const data: readonly Data[] = [
   { from: 'usr/lib/locale/C.utf8/', to: 'lib/C.utf8/' },
@@ -89,7 +95,6 @@ export const data: readonly Data[] = [
   { from: 'usr/share/iproute2/', to: 'share/iproute2/', command: 'ip' },
   { from: 'usr/lib/@/tc/', to: 'lib/tc/', command: 'tc' },
   { from: 'usr/share/nmap/', to: 'share/nmap/', command: 'nmap' },
-  { from: 'usr/lib/@/perl-base/', to: 'lib/perl-base/', command: 'perl' },
   { from: 'usr/lib/@/perl/5.40.1/', to: 'lib/perl/5.40/', command: 'json_pp', except: perlLeftOut },
   { from: 'usr/lib/@/perl/5.40/', to: 'lib/perl/5.40/', command: 'json_pp', except: perlLeftOut },
   {

@@ -1,6 +1,6 @@
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import type { Packed, PackedFile } from '../debian/unpacked.ts';
-import { alternatives, commandDirectories, data, leftOut, opened } from './recipe.ts';
+import { alternatives, commandDirectories, data, leftOut, opened, renamed } from './recipe.ts';
 
 export type Packages = ReadonlyMap<string, ReadonlyMap<string, Packed>>;
 
@@ -48,7 +48,7 @@ function takeCommands(packages: Packages, listed: ReadonlySet<string>, union: Un
       const command = baseName(path);
       if (!commandDirectories.some((known) => known.test(directory))) continue;
       if (leftOut.some((pattern) => pattern.test(command))) continue;
-      const place = `${directory.includes('sbin/') ? 'sbin' : 'bin'}/${command === 'bash-static' ? 'bash' : command}`;
+      const place = `${directory.includes('sbin/') ? 'sbin' : 'bin'}/${renamed.find(([pattern]) => pattern.test(command))?.[1] ?? command}`;
       if (entry.type === 'file') {
         if (entry.mode & 0o111) files.set(place, { file: entry, package: name });
       } else targets.push([place, entry]);
