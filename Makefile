@@ -23,7 +23,7 @@ cluster: deps root images ## A two-node Kubernetes on this machine with Crashcar
 cluster-down: deps ## Remove that cluster, whole
 	@$(NODE) test/cluster/main.ts down
 
-images: deps ## build/images/*.tar and build/bin/kubectl-crashcart
+images: deps ## build/images/*.tar, build/bin/kubectl-crashcart, build/bin/crashcart
 	@$(NODE) builder/main.ts all
 
 toolbox: deps ## build/toolbox/default.erofs, 650 commands; others by builder/crashcart-build
@@ -62,7 +62,7 @@ fuzz-short: deps
 binaries: deps ## Kubernetes, containerd, runc and the like for the test nodes, into the cache (the first time about 12 minutes)
 	@$(NODE) test/cluster/main.ts build >/dev/null
 
-integration: deps root images binaries ## Tests on the real kernel (root)
+integration: deps root runtimes images binaries ## Tests on the real kernel (root)
 	@$(VITEST) run --project integration
 
 e2e: deps root images binaries ## Tests on a real two-node cluster (root)
@@ -73,6 +73,9 @@ clean: cluster-down ## Remove what was built here (the cache of cluster binaries
 
 preflight: ## Check what this machine lacks; as root on Debian, install it
 	@./preflight.sh
+
+runtimes:
+	@./preflight.sh runtimes
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "Test nodes need root (namespaces, mounts, cgroups): run this as root, or with sudo." >&2; exit 1; }
@@ -85,4 +88,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes root deps binaries

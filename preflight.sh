@@ -34,6 +34,18 @@ if ! command -v go >/dev/null 2>&1 || [ "$(go_minor)" -lt 21 ]; then
   missing+=("go >= 1.21"); packages+=(golang-go)
 fi
 
+# `preflight.sh runtimes`: what the tests of the node's command run containers with, as daemons of their own.
+if [ "${1-}" = runtimes ]; then
+  need dockerd docker.io
+  need docker docker.io
+  need containerd containerd
+  need ctr containerd
+  need runc runc
+  need podman podman
+  need conmon conmon
+  need mkfs.ext3 e2fsprogs
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

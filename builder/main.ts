@@ -10,7 +10,7 @@ const verbs = {
   bundles: ['bundles'],
   images: ['native', 'node', 'transport', 'toolbox-image', 'bundles', 'images'],
   plugin: ['node', 'bundles', 'plugin'],
-  'node-cli': ['native', 'node', 'bundles', 'node-cli'],
+  'node-cli': ['native', 'node', 'bundles', 'node-cli', 'npm'],
   all: stepNames,
 } as const satisfies Record<string, readonly StepName[]>;
 
@@ -21,7 +21,7 @@ const usage = `usage: node builder/main.ts VERB
   bundles   build/bundles: one file per program
   images    build/images: what a cluster needs, as tars for ctr, docker or podman
   plugin    build/bin/kubectl-crashcart
-  node-cli  build/bin/crashcart
+  node-cli  build/bin/crashcart, and the same as an npm package: build/npm/crashcart.tgz
 
 What has not changed is not built again. Packages come from DEBIAN_MIRROR, or from the mirror that apt uses, and stay in
 CRASHCART_CACHE (~/.cache/crashcart). For toolboxes in other sizes and forms: builder/crashcart-build.

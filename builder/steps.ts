@@ -6,6 +6,7 @@ import { layoutOf } from './debian/layout.ts';
 import type { Lock } from './debian/lock.ts';
 import { transportFile } from './images/crashcart-tree.ts';
 import { buildCrashcartImage, buildToolboxImage, imagesFile, imageTars, toolboxImageFile } from './images/images.ts';
+import { buildNpmPackage, npmPackage } from './npm/package.ts';
 import { inProject, nodePackage, versionOf } from './paths.ts';
 import { run } from './process.ts';
 import type { Step, Tell } from './step.ts';
@@ -21,6 +22,7 @@ export const stepNames = [
   'images',
   'plugin',
   'node-cli',
+  'npm',
 ] as const;
 export type StepName = (typeof stepNames)[number];
 
@@ -112,6 +114,16 @@ export function stepsOf(lock: Lock, environment: NodeJS.ProcessEnv, tell?: Tell)
       also: [node, versionOf('koffi')],
       to: ['build/bin/crashcart'],
       make: () => buildExecutable(programs.nodeCli.out, 'build/bin/crashcart', carriedFiles),
+    },
+    npm: {
+      name: 'npm',
+      from: [
+        ...['builder/npm', 'builder/oci', 'builder/images/koffi.ts', 'docs/crashcart.md', 'docs/man', 'LICENSE'],
+        ...[programs.nodeCliPackage.out, licencesFile, ...nativePrograms],
+      ],
+      also: [versionOf('koffi'), versionOf(), `${lock.epoch}`],
+      to: [npmPackage],
+      make: () => buildNpmPackage(lock.epoch),
     },
   };
 }

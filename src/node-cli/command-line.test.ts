@@ -45,6 +45,7 @@ describe('parseCommandLine', () => {
     [['--nonsense', 'web'], /--nonsense/],
     [['--profile', 'root', 'web'], /one of general, baseline/],
     [['--user'], /--user/],
+    [['', 'ls'], /the ID is empty/],
     [['--mount=yes', 'web'], /mount/],
   ])('refuses %j', (args, message) => {
     expect(() => parseCommandLine(args)).toThrow(message);

@@ -55,6 +55,7 @@ function identifier(
   const [second, ...more] = rest;
   const found =
     words && first === 'k8s' && second !== undefined ? { id: `k8s ${second}`, rest: more } : { id: first, rest };
+  if (found.id === '') throw usage('the ID is empty');
   const command = found.rest[0] === '--' ? found.rest.slice(1) : found.rest;
   if (command[0]?.startsWith('-')) {
     throw usage(`"${command[0]}" stands where a command is expected: options go before the ID`);

@@ -5,10 +5,7 @@ import { createLogger, type Fields, type Logger } from '../base/log.ts';
 import { printable } from '../base/text.ts';
 
 /** As much of `process` as this program uses. */
-export type Host = Pick<
-  NodeJS.Process,
-  'stdin' | 'stdout' | 'stderr' | 'env' | 'pid' | 'execPath' | 'on' | 'off' | 'kill' | 'exit'
->;
+export type Host = Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'env' | 'pid' | 'on' | 'off' | 'kill' | 'exit'>;
 
 export function say(host: Host, text: string): void {
   host.stderr.write(`crashcart: ${printable(text)}\n`);

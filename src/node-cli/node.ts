@@ -25,7 +25,7 @@ export function openNode(log: Logger): Node {
   const stack = new DisposableStack();
   const kernel = loadKernel();
   keepInheritedDescriptors(kernel);
-  const entry = stack.use(openEntry(kernel, enterProgram(import.meta.dirname)));
+  const entry = stack.use(openEntry(kernel, enterProgram()));
   const cgroups = findCgroups('/sys/fs/cgroup');
   const state = openState(stateDirectory, { kernel, entry, cgroups, log });
   return {

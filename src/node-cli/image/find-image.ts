@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import { programDirectory } from '../carried.ts';
 
 /** A toolbox image on this node. */
 export interface Image {
@@ -13,14 +14,14 @@ export interface Image {
 
 const suffixes = ['.erofs', '.img'];
 
-/** Where NAME.erofs is looked for, in this order. The last two are beside the program: where an archive was unpacked, and a build tree. */
-export const imageDirectories = (program: string): readonly string[] => [
+/** Where NAME.erofs is looked for, in this order. The last three are by the program: where an archive was unpacked, and a build tree. */
+export const imageDirectories = (program: string = programDirectory()): readonly string[] => [
   '/usr/local/share/crashcart',
   '/usr/share/crashcart',
   '/var/lib/crashcart',
-  dirname(program),
-  join(dirname(program), '../share/crashcart'),
-  join(dirname(program), '../toolbox'),
+  program,
+  join(program, '../share/crashcart'),
+  join(program, '../toolbox'),
 ];
 
 /**

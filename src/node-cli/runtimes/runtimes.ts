@@ -85,10 +85,12 @@ export async function listAll(runtimes: readonly Runtime[]): Promise<Listing> {
 
 const preference: readonly RuntimeName[] = ['docker', 'podman', 'cri', 'containerd', 'pid'];
 
-const withoutDoubles = (found: readonly Found[]): readonly Found[] =>
-  [...found]
-    .sort((one, other) => preference.indexOf(one.runtime.name) - preference.indexOf(other.runtime.name))
-    .filter(({ candidate }, at, all) => all.findIndex((other) => other.candidate.id === candidate.id) === at);
+/** Across runtimes only: in two namespaces of containerd an id may stand for two containers. */
+export const withoutDoubles = (found: readonly Found[]): readonly Found[] =>
+  found.filter(({ candidate, runtime }) => {
+    const isPreferred = (other: RuntimeName): boolean => preference.indexOf(other) < preference.indexOf(runtime.name);
+    return !found.some((other) => other.candidate.id === candidate.id && isPreferred(other.runtime.name));
+  });
 
 const grpcUnimplemented = 12;
 

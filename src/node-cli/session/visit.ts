@@ -93,6 +93,7 @@ async function openSession({ target, image, private: hidden }: Visit, node: Node
     uid,
     owner,
     container: nameOf(target),
+    mountNamespace: target.mountNamespace,
     image: { name: image.name, key: image.key },
     private: hidden,
     since: new Date().toISOString(),

@@ -6,7 +6,7 @@ import { deviceText, processIds, type ToolboxUser, toolboxSeenBy, usersOf } from
 import type { ContainerName, MountRecord, SessionRecord } from './records.ts';
 import type { State } from './state.ts';
 
-/** A toolbox in one mount namespace. */
+/** A toolbox that somebody sees. */
 export interface Shown {
   readonly container: ContainerName;
   readonly image: string;
@@ -18,33 +18,45 @@ export interface Shown {
   readonly users: readonly ToolboxUser[];
 }
 
+interface Seen {
+  readonly namespace: string;
+  /** A process in it. */
+  readonly pid: number;
+  readonly device: string;
+  readonly users: readonly ToolboxUser[];
+}
+
+type Records = Pick<State, 'mounts' | 'sessions' | 'keptImages'>;
+
 /** Every mount namespace of the node with something at /dev/crashcart, and the images that are kept for new containers. */
-export function observe(state: Pick<State, 'mounts' | 'sessions' | 'keptImages'>): readonly Shown[] {
-  const pids = processIds();
-  const namespaces = Map.groupBy(pids, (pid) => namespaceOf(pid, 'mnt') ?? '');
-  namespaces.delete('');
-  const shown = [...namespaces].flatMap(([namespace, inside]) => {
-    const [first = 0] = inside;
-    const device = toolboxSeenBy(first);
-    if (device === undefined) return [];
-    const users = usersOf(device, inside);
+export function observe(state: Records): readonly Shown[] {
+  const sessions = state.sessions.all();
+  const seen = lookAround().map((each) => ({ ...each, session: sessionOf(each.pid, sessions) }));
+  const shown = seen.flatMap((each): readonly Shown[] => {
+    const { namespace, device, session, users, pid } = each;
     const record = state.mounts.read(keyOf(namespace));
-    if (record && deviceText(record.device) === device) return [ofContainer(record, users)];
-    return [ofOthers(first, users, state.sessions.all())];
+    if (record && deviceText(record.device) === device) {
+      // A session's terminal is its own, and so it has a copy of the namespace: what it uses is used of this.
+      const others = seen.filter((other) => isCopyOf(other.session, namespace)).flatMap((other) => other.users);
+      return [ofContainer(record, [...users, ...others])];
+    }
+    if (session) return session.private ? [ofSession(session, users)] : [];
+    return [ofOthers(pid, users)];
   });
-  return [
-    ...shown,
-    ...state.keptImages.all().map(
-      ({ image, since }): Shown => ({
-        container: { runtime: '-', id: '', label: '(new containers)' },
-        image: image.name,
-        visibility: 'node',
-        heldBy: ['run'],
-        since,
-        users: [],
-      }),
-    ),
-  ];
+  return [...shown, ...state.keptImages.all().map(ofImage)];
+}
+
+const isCopyOf = (session: SessionRecord | undefined, namespace: string): boolean =>
+  session !== undefined && !session.private && session.mountNamespace === namespace;
+
+function lookAround(): readonly Seen[] {
+  const namespaces = Map.groupBy(processIds(), (pid) => namespaceOf(pid, 'mnt') ?? '');
+  namespaces.delete('');
+  return [...namespaces].flatMap(([namespace, pids]) => {
+    const [pid = 0] = pids;
+    const device = toolboxSeenBy(pid);
+    return device === undefined ? [] : [{ namespace, pid, device, users: usersOf(device, pids) }];
+  });
 }
 
 const ofContainer = ({ container, image, kept, users, since }: MountRecord, using: readonly ToolboxUser[]): Shown => ({
@@ -56,15 +68,27 @@ const ofContainer = ({ container, image, kept, users, since }: MountRecord, usin
   users: using,
 });
 
-/** A private copy of a container's namespace, ours or the node agent's; or a container that was started with the toolbox. */
-function ofOthers(pid: number, users: readonly ToolboxUser[], sessions: readonly SessionRecord[]): Shown {
-  const cgroup = cgroupOf(pid);
-  const session = sessions.find(({ uid }) => cgroup.includes(`${cgroupParent}/${uid}`));
-  if (session) {
-    const { container, image, since, owner } = session;
-    return { container, image: image.name, visibility: 'session', heldBy: [`session ${owner.pid}`], since, users };
-  }
-  const ofAgent = /\/crashcart(\.slice)?\//.test(cgroup);
+const ofSession = ({ container, image, since, owner }: SessionRecord, users: readonly ToolboxUser[]): Shown => ({
+  container,
+  image: image.name,
+  visibility: 'session',
+  heldBy: [`session ${owner.pid}`],
+  since,
+  users,
+});
+
+const ofImage = ({ image, since }: { image: { name: string }; since: string }): Shown => ({
+  container: { runtime: '-', id: '', label: '(new containers)' },
+  image: image.name,
+  visibility: 'node',
+  heldBy: ['run'],
+  since,
+  users: [],
+});
+
+/** The node agent's, or a container that was started with the toolbox. */
+function ofOthers(pid: number, users: readonly ToolboxUser[]): Shown {
+  const ofAgent = /\/crashcart(\.slice)?\//.test(cgroupOf(pid));
   return {
     container: { runtime: 'pid', id: `${pid}`, label: `process ${pid}` },
     image: '-',
@@ -72,6 +96,11 @@ function ofOthers(pid: number, users: readonly ToolboxUser[], sessions: readonly
     heldBy: [ofAgent ? 'node agent' : 'unknown'],
     users,
   };
+}
+
+function sessionOf(pid: number, sessions: readonly SessionRecord[]): SessionRecord | undefined {
+  const cgroup = cgroupOf(pid);
+  return sessions.find(({ uid }) => cgroup.includes(`${cgroupParent}/${uid}`));
 }
 
 function cgroupOf(pid: number): string {

@@ -15,6 +15,7 @@ const record: SessionRecord = {
   uid: '1-../a',
   owner: { pid: 1, startTime: '2' },
   container: { runtime: 'docker', id: 'x', label: 'web' },
+  mountNamespace: 'mnt:[1]',
   image: { name: 'default', key: 'k' },
   private: false,
   since: '2026-01-01T00:00:00Z',

@@ -51,6 +51,7 @@ export interface SessionRecord {
   readonly uid: string;
   readonly owner: ProcessIdentity;
   readonly container: ContainerName;
+  readonly mountNamespace: string;
   readonly image: { readonly name: string; readonly key: string };
   readonly private: boolean;
   readonly since: string;
@@ -79,7 +80,8 @@ const shapes = {
     container: 'object', process: 'object', mountNamespace: 'string', image: 'object', device: 'string', created: 'boolean',
     createdDev: 'boolean', kept: 'boolean', users: 'object', since: 'string',
   },
-  sessions: { uid: 'string', owner: 'object', container: 'object', image: 'object', private: 'boolean', since: 'string' },
+  sessions: { uid: 'string', owner: 'object', container: 'object',
+    mountNamespace: 'string', image: 'object', private: 'boolean', since: 'string' },
   images: { image: 'object', file: 'string', since: 'string' },
 } as const satisfies Record<string, Shape>; // biome-ignore format: a table
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
@@ -34,6 +35,7 @@ export async function findTarget(id: string, runtimes: readonly Runtime[], kerne
     if (again.pid !== first.pid || pidfdHasExited(kernel, pidfd) || mountNamespace === undefined)
       throw ended(candidate);
     requireContainer(candidate, mountNamespace);
+    requireOwnPids(candidate, first.pid);
     return {
       candidate,
       runtime,
@@ -113,6 +115,20 @@ function requireContainer(candidate: Candidate, mountNamespace: string): void {
   throw new CrashcartError(
     reasons.ContainerUnsupported,
     `${titleOf(candidate)} is in no container of this node: it has the node's own mount namespace.`,
+  );
+}
+
+/**
+ * Inside a container that was given a runtime's socket, the runtime's pids are other processes than ours. Those that name a container's
+ * cgroup by its id show it.
+ */
+function requireOwnPids(candidate: Candidate, pid: number): void {
+  const { runtime, id } = candidate;
+  if (!['docker', 'cri'].includes(runtime) || !/^[0-9a-f]{64}$/.test(id)) return;
+  if (readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(id)) return;
+  throw new CrashcartError(
+    reasons.ContainerUnsupported,
+    `${titleOf(candidate)} is process ${pid} for its runtime and something else here: run crashcart on the node itself, or name the process by its pid.`,
   );
 }
 

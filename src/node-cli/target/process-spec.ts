@@ -3,6 +3,7 @@ import { capabilityNames } from '../../linux/capabilities.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
 import { type IdRange, parseIdMap, parseProcessStatus } from '../../linux/proc.ts';
+import { type ResourceLimit, resourceNumber, unlimited } from '../../linux/rlimits.ts';
 import type { TargetSpec } from '../../node-agent/session/request.ts';
 
 /** What a process is, in the terms of a container's specification: for runtimes that do not give theirs, and for bare pids. */
@@ -22,6 +23,8 @@ export function specOfProcess(pid: number): TargetSpec {
       ambient: capabilityNames(status.capabilities.ambient),
     },
     noNewPrivileges: status.noNewPrivileges,
+    rlimits: parseLimits(read(pid, 'limits')),
+    ...labelOf(pid),
     cgroupsPath: '',
     env: read(pid, 'environ')
       .split('\0')
@@ -45,6 +48,34 @@ function workingDirectory(pid: number): string {
 }
 
 const read = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8');
+
+/** /proc/PID/limits: `Max open files  1024  4096  files`. A line of a later kernel is left out. */
+export function parseLimits(text: string): readonly ResourceLimit[] {
+  return text.split('\n').flatMap((line) => {
+    const [, title = '', soft = '', hard = ''] = /^Max (.+?)\s{2,}(\d+|unlimited)\s+(\d+|unlimited)/.exec(line) ?? [];
+    const resource = resourceNumber(limitNames[title] ?? '');
+    const number = (value: string): bigint => (value === 'unlimited' ? unlimited : BigInt(value));
+    return resource === undefined ? [] : [{ resource, soft: number(soft), hard: number(hard) }];
+  });
+}
+
+const limitNames: Readonly<Record<string, string>> = {
+  'cpu time': 'CPU', 'file size': 'FSIZE', 'data size': 'DATA', 'stack size': 'STACK', 'core file size': 'CORE', 'resident set': 'RSS',
+  processes: 'NPROC', 'open files': 'NOFILE', 'locked memory': 'MEMLOCK', 'address space': 'AS', 'file locks': 'LOCKS',
+  'pending signals': 'SIGPENDING', 'msgqueue size': 'MSGQUEUE', 'nice priority': 'NICE', 'realtime priority': 'RTPRIO', 'realtime timeout': 'RTTIME',
+}; // biome-ignore format: a table
+
+/** Of the security module that labels processes here: `docker-default (enforce)` is AppArmor's, `system_u:…` SELinux's. */
+function labelOf(pid: number): Pick<TargetSpec, 'apparmorProfile' | 'selinuxLabel'> {
+  let label = '';
+  try {
+    label = read(pid, 'attr/current').replace(/[\0\n]+$/, '');
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT', 'EINVAL')) throw error; // no such module
+  }
+  if (label === '' || label === 'unconfined' || label === 'kernel') return {};
+  return label.split(':').length >= 4 ? { selinuxLabel: label } : { apparmorProfile: label.replace(/ \(.*\)$/, '') };
+}
 
 /** The id inside a user namespace for one of the host; the overflow id where there is none. */
 export function toInsideId(map: readonly IdRange[] | undefined, id: number): number {

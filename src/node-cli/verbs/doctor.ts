@@ -97,12 +97,7 @@ function lsmFinding(): Finding {
   const active = readIfThere('/sys/kernel/security/lsm').trim();
   const enforcing = readIfThere('/sys/fs/selinux/enforce').trim() === '1';
   const detail = [active || 'none that can be read', ...(enforcing ? ['SELinux enforces'] : [])].join('; ');
-  const labelled = enforcing || /\bapparmor\b/.test(active);
-  return finding(
-    'security modules',
-    'good',
-    labelled ? `${detail}; a session has the label of crashcart, not of the container` : detail,
-  );
+  return finding('security modules', 'good', detail);
 }
 
 const readIfThere = (file: string): string => {
@@ -116,7 +111,7 @@ const readIfThere = (file: string): string => {
 /** Some systems forbid running what is in memory only (sysctl vm.memfd_noexec). */
 async function entryFinding(kernel: Kernel): Promise<Finding> {
   try {
-    using entry = openEntry(kernel, enterProgram(import.meta.dirname));
+    using entry = openEntry(kernel, enterProgram());
     const { lines, child, closed } = runEntry(kernel, entry, {
       verb: 'remove',
       descriptors: {},
@@ -133,9 +128,9 @@ async function entryFinding(kernel: Kernel): Promise<Finding> {
   }
 }
 
-function imageFinding(kernel: Kernel, { host, image }: Invocation): Finding {
+function imageFinding(kernel: Kernel, { image }: Invocation): Finding {
   try {
-    const { file } = findImage(image, imageDirectories(host.execPath));
+    const { file } = findImage(image, imageDirectories());
     const { mount, how } = mountImage(kernel, file);
     closeAll(kernel, mount);
     return finding(

@@ -12,7 +12,7 @@ import { labelOf } from '../target/match.ts';
 /** Shows the toolbox to a container until `-u`. Said twice it is there once. */
 export async function mount(invocation: Invocation): Promise<number> {
   const { host, log, id } = invocation;
-  const image = findImage(invocation.image, imageDirectories(host.execPath));
+  const image = findImage(invocation.image, imageDirectories());
   using stack = new DisposableStack();
   const node = stack.use(openNode(log));
   const runtimes = await openRuntimes(invocation.runtimes, host.env);

@@ -10,7 +10,7 @@ import { titleOf } from '../target/match.ts';
 /** A shell or one command in a container. */
 export async function open(invocation: Invocation, throughRuntime: boolean): Promise<number> {
   const { host, log, id, command, profile, capabilities, user, userText } = invocation;
-  const image = findImage(invocation.image, imageDirectories(host.execPath));
+  const image = findImage(invocation.image, imageDirectories());
   using stack = new DisposableStack();
   const node = stack.use(openNode(log));
   const runtimes = await openRuntimes(invocation.runtimes, host.env);

@@ -17,7 +17,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { host, log, command, print } = invocation;
   if (command.length === 0) throw usage('say what to run: crashcart run [docker run options] IMAGE [COMMAND]');
   const program = programFor(invocation);
-  const image = findImage(invocation.image, imageDirectories(host.execPath));
+  const image = findImage(invocation.image, imageDirectories());
   const directory = await keep(image, log);
   const line = [program, 'run', '--volume', `${directory}:${toolboxMount}:ro`, ...command];
   if (print) {

@@ -50,7 +50,7 @@ function nothingOfOurs(target: NodeTarget, label: string, { host }: Invocation):
 
 async function releaseImage({ host, image: wanted, imageGiven }: Invocation, { state }: Node): Promise<number> {
   if (!imageGiven) throw usage('name a container: crashcart -u ID');
-  const { key } = findImage(wanted, imageDirectories(host.execPath));
+  const { key } = findImage(wanted, imageDirectories());
   await state.change(async () => {
     const kept = state.keptImages.all().filter(({ image }) => image.name === wanted || image.key === key);
     if (kept.length === 0) say(host, `No image "${wanted}" is kept for containers of "crashcart run".`);
