@@ -11,6 +11,8 @@ export interface Attachment {
   readonly name: string;
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** Read along only: nothing that is sent reaches the session, and nobody else is disturbed. */
+  readonly observe?: boolean;
 }
 
 /** The gateway holds the request for up to 30 s while the session is prepared, and then answers in any case. */
@@ -28,7 +30,8 @@ export const isRecorded = (socket: WebSocket): boolean => recorded.has(socket);
  */
 export async function openAttach(api: ApiClient, wanted: Attachment, signal: AbortSignal): Promise<WebSocket> {
   const { agent, options, headers } = await api.access();
-  const query = { stdin: wanted.stdin, stdout: true, stderr: !wanted.tty, tty: wanted.tty };
+  const { stdin, tty, observe } = wanted;
+  const query = { stdin, stdout: true, stderr: !tty, tty, ...(observe ? { observe } : {}) };
   const url = api.url(attachPath(wanted.namespace, wanted.name), query);
   url.protocol = 'wss:';
   signal.throwIfAborted();

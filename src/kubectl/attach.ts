@@ -3,23 +3,30 @@ import { CrashcartError, reasons } from '../base/errors.ts';
 import { usage } from './command-line.ts';
 import { endsOf, note } from './host.ts';
 import { apiOf, type Invocation } from './invocation.ts';
-import { getSession } from './sessions-api.ts';
+import { sessionName } from './session-name.ts';
+import { failureOf, getSession } from './sessions-api.ts';
 import { SignalWatch } from './signals.ts';
 import { visit } from './visit.ts';
 
 /** `kubectl crashcart attach SESSION`: the session says whether it has a terminal and takes input. */
 export async function attach(invocation: Invocation): Promise<number> {
   const { line, host } = invocation;
-  const name = nameOf(line.positionals[0]);
+  const name = sessionName(line.positionals[0], 'attach');
   const api = apiOf(invocation);
   const { namespace } = api.connection;
   using signals = new SignalWatch(host);
   try {
-    const { spec, status } = await getSession(api, namespace, name);
+    const session = await getSession(api, namespace, name);
+    const { spec, status } = session;
     if (status?.phase === 'Failed') {
-      const why =
-        status.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'see "kubectl describe debugsession"';
+      const why = failureOf(session) ?? 'see "kubectl describe debugsession"';
       throw new CrashcartError(reasons.SessionEnded, `session "${name}" failed: ${why}`);
+    }
+    if (line.switch('watch')) {
+      if (line.switch('stdin')) throw usage('--watch only reads along: leave out --stdin');
+      note(host, `watching ${name}: what you type goes nowhere, Ctrl-C ends it`);
+      const watching = { namespace, name, tty: false, stdin: false, observe: true, owned: false, remove: false };
+      return await visit({ api, host, signals }, watching);
     }
     const ends = endsOf();
     const tty = spec.tty && ends.stdinIsTerminal && ends.stdoutIsTerminal;
@@ -32,11 +39,4 @@ export async function attach(invocation: Invocation): Promise<number> {
   } finally {
     await api.close();
   }
-}
-
-/** `kubectl get -o name` puts the kind before it. */
-function nameOf(text: string | undefined): string {
-  const name = text?.replace(/^(debugsessions?(\.crashcart\.dev)?|dbg)\//, '') ?? '';
-  if (/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name)) return name;
-  throw usage('name a session: kubectl crashcart attach SESSION, see "kubectl crashcart ls"');
 }

@@ -104,14 +104,36 @@ const open: Verb = {
 
 const attach: Verb = {
   name: 'attach',
-  synopsis: 'attach SESSION [-n NAMESPACE]',
+  synopsis: 'attach SESSION [--watch] [-n NAMESPACE]',
   summary: 'Attach to a session that runs: one of "kubectl apply", or one whose connection was lost.',
   details: [
     'The last 256 KiB of its output come first. Ctrl-C detaches from a session without a terminal; the command goes on.',
   ],
   most: 1,
-  flags: [{ name: 'stdin', short: 'i', help: 'pass standard input on (default: as the session was made)' }],
-  examples: [['Back to a session', 'kubectl crashcart attach web-0-x7k2p -n shop']],
+  flags: [
+    { name: 'stdin', short: 'i', help: 'pass standard input on (default: as the session was made)' },
+    { name: 'watch', short: 'w', help: 'only read along: type nothing, change no window, disturb nobody' },
+  ],
+  examples: [
+    ['Back to a session', 'kubectl crashcart attach web-0-x7k2p -n shop'],
+    ["Over a colleague's shoulder", 'kubectl crashcart attach web-0-x7k2p -n shop --watch'],
+  ],
+};
+
+const logs: Verb = {
+  name: 'logs',
+  synopsis: 'logs SESSION [-f] [-n NAMESPACE]',
+  summary: 'Print what a session has written, without attaching to it.',
+  details: [
+    'The node keeps the last 256 KiB of each session, until ten minutes after its end. Standard output and standard error stay apart. It',
+    'only reads along: whoever is attached is not disturbed. The exit code is about the reading; the command\'s own is in "ls -o wide".',
+  ],
+  most: 1,
+  flags: [{ name: 'follow', short: 'f', help: 'go on until the session ends' }],
+  examples: [
+    ['What a command that ran unattended has written', 'kubectl crashcart logs web-0-x7k2p'],
+    ['And what it goes on to write', 'kubectl crashcart logs web-0-x7k2p -f'],
+  ],
 };
 
 const ls: Verb = {
@@ -231,10 +253,18 @@ const help: Verb = {
   examples: [],
 };
 
-export const verbs = { open, attach, ls, rm, replay, doctor, version, completion, help } as const satisfies Record<
-  string,
-  Verb
->;
+export const verbs = {
+  open,
+  attach,
+  logs,
+  ls,
+  rm,
+  replay,
+  doctor,
+  version,
+  completion,
+  help,
+} as const satisfies Record<string, Verb>;
 export type VerbName = keyof typeof verbs;
 
 const isVerb = (word: string | undefined): word is Exclude<VerbName, 'open'> =>

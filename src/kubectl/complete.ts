@@ -42,7 +42,7 @@ async function candidatesOf(words: readonly string[], host: Host): Promise<reado
   if (name === 'completion') return ['bash', 'zsh', 'fish', 'kubectl'];
   if (name === 'help') return verbWords();
   if (asked.positionals.length >= verb.most) return [];
-  if (name === 'attach' || name === 'rm' || name === 'replay') return sessionNames(asked, host);
+  if (name === 'attach' || name === 'logs' || name === 'rm' || name === 'replay') return sessionNames(asked, host);
   return [
     ...(prefix.includes('/') ? [] : [...verbWords(), ...kindWords()]),
     ...(await targets(prefix, asked, host).catch(() => [])),

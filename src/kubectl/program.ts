@@ -7,6 +7,7 @@ import type { Invocation, Run } from './invocation.ts';
 const runs: Readonly<Record<VerbName, () => Promise<Run>>> = {
   open: async () => (await import('./open.ts')).open,
   attach: async () => (await import('./attach.ts')).attach,
+  logs: async () => (await import('./logs.ts')).logs,
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,
   replay: async () => (await import('./replay/replay.ts')).replay,
@@ -34,7 +35,7 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
   if (line.switch('help') || (argv.length === 0 && name === 'open')) return showHelp(name, host);
   check(name, asked);
   // A session listens to its output itself, and makes the streams when it has them to write to.
-  if (name !== 'open') guarded(host.stdout);
+  if (name !== 'open' && name !== 'logs') guarded(host.stdout);
   const run = await runs[name]();
   return run({ line: asked, host });
 }

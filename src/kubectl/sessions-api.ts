@@ -105,6 +105,10 @@ export async function listSessions(api: ApiClient, namespace: string | undefined
   }
 }
 
+/** Why a session failed, as its object says it. */
+export const failureOf = (session: DebugSession | undefined): string | undefined =>
+  session?.status?.conditions?.find(({ type }) => type === 'Ready')?.message;
+
 /** The API server has checked it against the CRD's schema; what is looked at here is that it is one at all. */
 function asSession(value: unknown): DebugSession {
   const session = value as Partial<DebugSession> | null;

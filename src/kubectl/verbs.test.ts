@@ -84,6 +84,59 @@ test('attach goes to a session of others and never deletes it', async () => {
   expect(api.deleted).toEqual([]);
 });
 
+test('attach --watch observes: no input, no window, and never the end of the session', async () => {
+  store('web-0-a', 'shop', { spec: { tty: true, stdin: true } });
+  const asked: string[] = [];
+  let shell: ScriptedShell | undefined;
+  api.attached = (socket, _, query) => {
+    asked.push(query.toString());
+    shell = new ScriptedShell(socket);
+    shell.out('seen');
+    setTimeout(() => shell?.exit(0), 200);
+  };
+  const { code, stdout, stderr } = await runPlugin(api, ['attach', 'web-0-a', '--watch'], Buffer.from('typed'));
+  expect([code, stdout.toString()]).toEqual([0, 'seen']);
+  expect(stderr).toMatch(/watching web-0-a/);
+  expect(asked).toEqual([expect.stringContaining('observe=true')]);
+  expect([shell?.input, shell?.sizes, shell?.inputEnded]).toEqual([[], [], false]);
+  expect(await failure('attach', 'web-0-a', '--watch', '-i')).toMatch(/--watch only reads along/);
+});
+
+test('logs of a session that runs: what there is, then its end; -f goes on to the end of the session', async () => {
+  store('web-0-a');
+  const asked: string[] = [];
+  api.attached = (socket, _, query) => {
+    asked.push(query.toString());
+    const shell = new ScriptedShell(socket);
+    shell.out('kept\n');
+    shell.err('err\n');
+    setTimeout(() => shell.out('later\n'), 1_500);
+    setTimeout(() => shell.exit(9), 1_600);
+  };
+  const now = await runPlugin(api, ['logs', 'web-0-a']);
+  expect([now.code, now.stdout.toString(), now.stderr]).toEqual([0, 'kept\n', 'err\n']);
+  const followed = await runPlugin(api, ['logs', 'dbg/web-0-a', '-f']);
+  expect([followed.code, followed.stdout.toString()]).toEqual([0, 'kept\nlater\n']);
+  expect(followed.stderr).toMatch(/^err\n.*exit code 9/);
+  for (const query of asked) expect(query).toContain('observe=true');
+  expect(api.deleted).toEqual([]);
+});
+
+test('logs of a command that never pauses end, and those of a session that failed say why', async () => {
+  store('web-0-a');
+  api.attached = (socket) => {
+    const shell = new ScriptedShell(socket);
+    const flood = setInterval(() => shell.out('x'.repeat(30_000)), 1);
+    socket.once('close', () => clearInterval(flood));
+  };
+  const { code, stdout } = await runPlugin(api, ['logs', 'web-0-a']);
+  expect(code).toBe(0);
+  expect(stdout.length).toBeGreaterThan(900_000);
+  const ready = { type: 'Ready', status: 'False', message: 'pod "web-0" is gone' };
+  store('web-0-a', 'shop', { status: { phase: 'Failed', conditions: [ready] } });
+  expect(await failure('logs', 'web-0-a')).toBe('error: pod "web-0" is gone\n');
+});
+
 test('attach to what is not there, or has failed, says so', async () => {
   expect(await failure('attach', 'web-0-a')).toMatch(/^error: there is no session "web-0-a" in namespace "shop"/);
   const conditions = [{ type: 'Ready', status: 'False', reason: 'PodNotFound', message: 'pod "web-0" is gone' }];

@@ -10,7 +10,7 @@ import { explain, isAboutRequest } from './api-refusal.ts';
 import { type Attachment, isRecorded, openAttach } from './attach-socket.ts';
 import { codeOfSignal, type Host, note } from './host.ts';
 import { Progress, progressOf } from './progress.ts';
-import { deleteSession, peekSession } from './sessions-api.ts';
+import { deleteSession, failureOf, peekSession } from './sessions-api.ts';
 import type { SignalWatch } from './signals.ts';
 import { SessionStream, type StreamEnd } from './stream.ts';
 
@@ -106,9 +106,6 @@ const removed = (api: ApiClient, namespace: string, name: string): Promise<strin
     () => '',
     () => `the session is still there: kubectl crashcart rm ${name} -n ${namespace}`,
   );
-
-const failureOf = (session: DebugSession | undefined): string | undefined =>
-  session?.status?.conditions?.find(({ type }) => type === 'Ready')?.message;
 
 async function stay({ host, signals }: Tools, wanted: Visit, socket: WebSocket): Promise<StreamEnd> {
   const stream = new SessionStream(socket, host);
