@@ -38,6 +38,10 @@ bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 bench-scale: deps ## A thousand attached clients, five thousand agents on two gateways; no cluster, a few minutes
 	@$(NODE) bench/scale/main.ts
 
+.PHONY: bench-start
+bench-start: deps images binaries ## From the start of the plugin to the first byte on the wire, beside kubectl
+	@$(NODE) bench/start.ts
+
 soak: deps root images binaries ## A gigabyte in each direction through client-go's own client, on a real cluster (root)
 	@CRASHCART_STREAM_MB=1024 $(VITEST) run --project e2e test/e2e/remotecommand.test.ts
 

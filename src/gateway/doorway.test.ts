@@ -39,6 +39,14 @@ test('a flood from one address turns out itself, and nobody of another address',
   expect(flood.filter(({ destroyed }) => !destroyed)).toEqual([flood.at(-1)]);
 });
 
+test('when all come from addresses of their own, those who wait get to their end and who comes later is turned away', () => {
+  const door = doorway();
+  const agents = Array.from({ length: 10 }, (_, at) => come(door, `10.0.0.${at}`, 1));
+  expect(agents.map(({ destroyed }) => destroyed)).toEqual([false, false, false, ...Array(7).fill(true)]);
+  door.passed(agents[0] as unknown as Socket);
+  expect(come(door, '10.0.0.3', 2).destroyed).toBe(false);
+});
+
 test('whoever has passed holds no place and is left alone', () => {
   const door = doorway();
   const agent = come(door, '10.0.0.1', 1);

@@ -16,9 +16,10 @@ interface Waiting {
 }
 
 /**
- * Bounds what strangers can hold: everything in the cluster can reach our ports. Whoever comes when all places are taken gets that of the one
- * that waits longest, of the address that holds most: a flood from one pod only turns out itself. A TLS server shows the bare connection and
- * the one that speaks TLS as two objects; their far end is what they have in common.
+ * Bounds what strangers can hold: everything in the cluster can reach our ports. When all places are taken, the address that holds most of them
+ * loses its oldest: a flood from one pod only turns out itself. Where no address holds two, who comes is turned away and not who waits: thousands of
+ * agents that lost a gateway come back at once, and one that is halfway through its handshake must get to its end, or none ever would. A TLS server
+ * shows the bare connection and the one that speaks TLS as two objects; their far end is what they have in common.
  */
 export class Doorway {
   readonly #options: DoorwayOptions;
@@ -36,7 +37,7 @@ export class Doorway {
     this.#waiting.set(key, { socket, address: socket.remoteAddress, timer });
     socket.once('close', () => this.#leave(key));
     if (this.#waiting.size <= this.#options.places) return true;
-    this.#turnOut();
+    this.#turnOut(key);
     return false;
   }
 
@@ -44,13 +45,14 @@ export class Doorway {
     this.#leave(keyOf(socket));
   }
 
-  #turnOut(): void {
+  #turnOut(newcomer: string): void {
     const held = Map.groupBy(this.#waiting, ([, { address }]) => address);
     const [most = []] = [...held.values()].sort((one, other) => other.length - one.length);
-    for (const [key, { socket }] of most.slice(0, 1)) {
-      this.#leave(key);
-      socket.destroy();
-    }
+    const key = most.length > 1 ? most[0]?.[0] : newcomer;
+    const socket = key === undefined ? undefined : this.#waiting.get(key)?.socket;
+    if (key === undefined || socket === undefined) return;
+    this.#leave(key);
+    socket.destroy();
   }
 
   #leave(key: string): void {
