@@ -131,13 +131,13 @@ async function manyTunnels({ gatewayOptions, agents }: Setting): Promise<readonl
 try {
   const given = await setting();
   const cpu = cpus();
-  const report = [
+  const print = (lines: readonly string[]): void => void process.stdout.write(`${lines.join('\n')}\n`);
+  print([
     `${cpu.length} × ${cpu[0]?.model ?? 'cpu'}, Linux ${release()}; gateways, agents and clients share them.`,
     '',
-    ...(await thousandAttaches(given)),
-    ...(await manyTunnels(given)),
-  ].join('\n');
-  process.stdout.write(report);
+  ]);
+  print(await thousandAttaches(given));
+  print(await manyTunnels(given));
 } finally {
   for (const part of parts) await part.kill();
   rmSync(directory, { recursive: true });
