@@ -33,7 +33,7 @@ describe('matchOne', () => {
   });
 
   it('lists all that a start of an id may mean, with their runtimes', () => {
-    expect(() => find('4f')).toThrow(/docker +4f2a00000000 +web\n +podman +4f3b00000000 +db/);
+    expect(() => find('4f')).toThrow(/podman +4f3b00000000 +db\n +docker +4f2a00000000 +web/);
   });
 
   it('prefers a whole name to the start of an id', () => {

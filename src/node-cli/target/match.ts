@@ -70,7 +70,9 @@ const notFound = (reference: Reference): CrashcartError =>
 const mostListed = 20;
 
 function ambiguous(reference: Reference, found: readonly Candidate[]): CrashcartError {
-  const lines = found.slice(0, mostListed).map((each) => `  ${rowOf(each)}`);
+  // Runtimes list in no order of their own.
+  const sorted = found.toSorted((one, other) => labelOf(one).localeCompare(labelOf(other)));
+  const lines = sorted.slice(0, mostListed).map((each) => `  ${rowOf(each)}`);
   const more = found.length > mostListed ? [`  and ${found.length - mostListed} more`] : [];
   return new CrashcartError(
     reasons.ContainerAmbiguous,
