@@ -8,3 +8,6 @@ export function printable(text: string): string {
     return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }
+
+/** A header's value with the bytes of UTF-8, as Go's clients send it: Node would send latin1, which is another name or none at all. */
+export const headerText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 // Only this file of the client: the rest of it costs the plugin 15 to 30 ms of its start.
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { headerText } from '../base/text.ts';
 import type { Connection, Credentials, TlsOptions } from './connection.ts';
 
 /** The flags of kubectl with the same names and the same meaning. */
@@ -143,8 +144,8 @@ function tlsOf({ ca, cert, key, rejectUnauthorized, servername }: RequestOptions
 
 function impersonation({ as, asUid, asGroups }: KubeconfigOptions): Record<string, string | string[]> {
   return {
-    ...(as === undefined ? {} : { 'Impersonate-User': as }),
-    ...(asUid === undefined ? {} : { 'Impersonate-Uid': asUid }),
-    ...(asGroups === undefined || asGroups.length === 0 ? {} : { 'Impersonate-Group': [...asGroups] }),
+    ...(as === undefined ? {} : { 'Impersonate-User': headerText(as) }),
+    ...(asUid === undefined ? {} : { 'Impersonate-Uid': headerText(asUid) }),
+    ...(asGroups === undefined || asGroups.length === 0 ? {} : { 'Impersonate-Group': asGroups.map(headerText) }),
   };
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { headerText } from '../base/text.ts';
 import type { Credentials, TlsOptions } from '../kube/connection.ts';
 import type { Cluster, User } from './kubeconfig-file.ts';
 import type { Selection } from './selection.ts';
@@ -71,9 +72,9 @@ function impersonation(user: User, flags: Selection): Record<string, string | st
   const asUid = flags.asUid ?? user.asUid;
   const groups = flags.asGroups && flags.asGroups.length > 0 ? flags.asGroups : (user.asGroups ?? []);
   return {
-    ...(as ? { 'Impersonate-User': as } : {}),
-    ...(asUid ? { 'Impersonate-Uid': asUid } : {}),
-    ...(groups.length > 0 ? { 'Impersonate-Group': [...groups] } : {}),
+    ...(as ? { 'Impersonate-User': headerText(as) } : {}),
+    ...(asUid ? { 'Impersonate-Uid': headerText(asUid) } : {}),
+    ...(groups.length > 0 ? { 'Impersonate-Group': groups.map(headerText) } : {}),
     ...impersonatedExtra(user, flags),
   };
 }
@@ -88,7 +89,9 @@ function impersonatedExtra(user: User, { asExtras = [] }: Selection): Record<str
     extras.set(key, [...(extras.get(key) ?? []), typed.slice(at + 1)]);
   }
   // Keys may hold what a header name may not: the API server decodes them.
-  return Object.fromEntries([...extras].map(([key, values]) => [`Impersonate-Extra-${headerKey(key)}`, values]));
+  return Object.fromEntries(
+    [...extras].map(([key, values]) => [`Impersonate-Extra-${headerKey(key)}`, values.map(headerText)]),
+  );
 }
 
 const headerKey = (key: string): string =>

@@ -118,6 +118,13 @@ test('impersonation of the flags goes before that of the file', async () => {
   expect(headers).toMatchObject({ 'Impersonate-User': 'jane', 'Impersonate-Group': ['x', 'y'] });
 });
 
+test('names beyond ASCII go out as the bytes of UTF-8, not as latin1, which would be another name', async () => {
+  const kubeconfig = write('config', config('one', '{token: t}'));
+  const { headers } = await connect({ env: {}, kubeconfig, as: 'zoë', asGroups: ['Büro'] }).credentials();
+  const bytes = (text: unknown): string => Buffer.from(String(text), 'latin1').toString('utf8');
+  expect([bytes(headers['Impersonate-User']), bytes(headers['Impersonate-Group'])]).toEqual(['zoë', 'Büro']);
+});
+
 test('extras of an impersonated user, with keys that no header name could hold', async () => {
   const kubeconfig = write('config', config('one', '{token: t, as: jane, as-user-extra: {reason: [a, b]}}'));
   expect((await connect({ env: {}, kubeconfig }).credentials()).headers).toMatchObject({
