@@ -50,6 +50,7 @@ const carriedKoffi: Plugin = {
 
 export const programs = {
   controller: { entry: 'src/controller/main.ts', out: 'build/bundles/controller.mjs', options: module },
+  breaker: { entry: 'src/breaker/main.ts', out: 'build/bundles/breaker.mjs', options: module },
   // koffi finds its native part beside itself: it stays a package of its own.
   agent: {
     entry: 'src/node-agent/main.ts',

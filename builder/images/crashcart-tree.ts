@@ -44,6 +44,7 @@ export function programEntries(): TarEntry[] {
   return [
     file('app/controller.mjs', programs.controller.out),
     file('app/agent.mjs', programs.agent.out),
+    file('app/breaker.mjs', programs.breaker.out),
     // For `helm test`, which opens a real session.
     file('app/kubectl-crashcart.cjs', programs.plugin.out),
     ...koffiFiles('app/node_modules'),

@@ -20,6 +20,11 @@ export const observeSubresource = 'observe';
 export const recordingSubresource = 'recording';
 
 export const finalizer = 'crashcart.dev/session';
+/**
+ * On a session: under which id its creation stands in the API server's audit log. The client chooses that id (header `Audit-ID`), so it is the
+ * creator's word; whoever follows it finds the creation of this very session there, or sees that it was no true one.
+ */
+export const auditIdAnnotation = 'crashcart.dev/audit-id';
 export const fieldManager = 'crashcart-controller';
 export const eventComponent = 'crashcart-controller';
 
@@ -37,6 +42,7 @@ export const caSecret = 'crashcart-ca';
 export const servingSecret = 'crashcart-serving';
 export const caConfigMap = 'crashcart-ca';
 export const caConfigMapKey = 'ca.crt';
+export const breakerConfigMap = 'crashcart-breaker';
 export const apiServiceName = `${version}.${subresourceGroup}`;
 
 /** Where the toolbox stands inside a container: the original's place. */

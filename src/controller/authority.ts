@@ -11,7 +11,8 @@ export interface KeyPair {
 
 const dayMs = 86_400_000;
 const authorityMs = 3_650 * dayMs;
-const servingMs = 30 * dayMs;
+/** How long a serving certificate is valid unless told otherwise. */
+export const servingLifetimeMs = 30 * dayMs;
 /** Clocks of nodes differ. */
 const backdateMs = 3_600_000;
 /** Before an authority ends, its successor is made, so that agents trust both for a year. */
@@ -38,7 +39,13 @@ export async function makeAuthority(nowMs: number, previous?: KeyPair): Promise<
   return { key: await keyPem(keys.privateKey), cert };
 }
 
-export async function makeServing(authority: KeyPair, names: readonly string[], nowMs: number): Promise<KeyPair> {
+/** `lifetimeMs` counts from now; the certificate is valid from an hour earlier, for clocks that are behind. */
+export async function makeServing(
+  authority: KeyPair,
+  names: readonly string[],
+  nowMs: number,
+  lifetimeMs = servingLifetimeMs,
+): Promise<KeyPair> {
   const keys = await generateKeys();
   const issuer = new x509.X509Certificate(certificates(authority.cert)[0]?.toString() ?? '');
   const signingKey = await importKey(authority.key);
@@ -47,7 +54,7 @@ export async function makeServing(authority: KeyPair, names: readonly string[], 
     subject: `CN=${names[0] ?? ''}`,
     issuer: issuer.subject,
     notBefore: new Date(nowMs - backdateMs),
-    notAfter: new Date(nowMs + servingMs),
+    notAfter: new Date(nowMs + lifetimeMs),
     publicKey: keys.publicKey,
     signingKey,
     signingAlgorithm: p256,
@@ -75,7 +82,7 @@ export function servingIsDue(serving: KeyPair, authority: KeyPair, names: readon
   const [issuer] = certificates(authority.cert);
   if (!leaf || !issuer || !keyFits(serving) || !leaf.verify(issuer.publicKey)) return true;
   if (!names.every((name) => leaf.checkHost(name) !== undefined)) return true;
-  const from = Date.parse(leaf.validFrom);
+  const from = Date.parse(leaf.validFrom) + backdateMs;
   const to = Date.parse(leaf.validTo);
   return to - nowMs <= (to - from) / 3;
 }

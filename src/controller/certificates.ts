@@ -14,13 +14,23 @@ import { apply } from '../kube/apply.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isCode } from '../kube/kube-error.ts';
 import { resourcePath } from '../kube/paths.ts';
-import { authorityIsDue, expiresAtMs, type KeyPair, makeAuthority, makeServing, servingIsDue } from './authority.ts';
+import {
+  authorityIsDue,
+  expiresAtMs,
+  type KeyPair,
+  makeAuthority,
+  makeServing,
+  servingIsDue,
+  servingLifetimeMs,
+} from './authority.ts';
 
 export interface CertificatesOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly log: Logger;
   readonly wallClock?: () => number;
+  /** Of a serving certificate; renewed when a third of it is left. Default 30 days. */
+  readonly lifetimeMs?: number;
 }
 
 const keepPeriodMs = 60_000;
@@ -32,11 +42,38 @@ const lookAgainMs = 30_000;
 const servingNames = (namespace: string): readonly string[] =>
   [gatewayService, tunnelService].map((service) => `${service}.${namespace}.svc`);
 
+/**
+ * The leader's part where another (cert-manager) makes the serving certificate and injects its authority into the APIService: the agents trust the
+ * authority that comes with the certificate.
+ */
+export async function publishForeignAuthority(
+  { client, namespace, log }: CertificatesOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  let last = '';
+  while (!signal.aborted) {
+    try {
+      const found = await readSecret(client, namespace, servingSecret);
+      const ca = Buffer.from(found?.data?.['ca.crt'] ?? '', 'base64').toString('utf8');
+      if (found && ca === '')
+        log.warn('the secret has no ca.crt, so the agents do not know whom to trust', { name: servingSecret });
+      if (ca !== '' && ca !== last) {
+        await publishForAgents(client, namespace, ca);
+        last = ca;
+        log.info('the agents trust the authority of the serving certificate', { name: servingSecret });
+      }
+    } catch (caught) {
+      log.warn('authority not published, trying again', { error: describe(caught) });
+    }
+    await sleep(last === '' ? retryMs : lookAgainMs, undefined, { signal }).catch(() => {});
+  }
+}
+
 /** The leader's part: sees to it, again and again, that authority, serving certificate and those who trust them are in order. */
 export async function keepCertificates(options: CertificatesOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   while (!signal.aborted) {
-    let pauseMs = keepPeriodMs;
+    let pauseMs = Math.min(keepPeriodMs, lookOftenMs(options));
     try {
       await keepOnce(options);
     } catch (caught) {
@@ -47,7 +84,17 @@ export async function keepCertificates(options: CertificatesOptions, signal: Abo
   }
 }
 
-async function keepOnce({ client, namespace, log, wallClock = Date.now }: CertificatesOptions): Promise<void> {
+/** Short lives are looked at more often: several times in the third that is left for the renewal. */
+const lookOftenMs = ({ lifetimeMs = servingLifetimeMs }: Pick<CertificatesOptions, 'lifetimeMs'>): number =>
+  lifetimeMs / 12;
+
+async function keepOnce({
+  client,
+  namespace,
+  log,
+  lifetimeMs,
+  wallClock = Date.now,
+}: CertificatesOptions): Promise<void> {
   const now = wallClock();
   const secrets = new TlsSecrets(client, namespace, log);
   const authority = await secrets.ensure(
@@ -64,7 +111,7 @@ async function keepOnce({ client, namespace, log, wallClock = Date.now }: Certif
   await secrets.ensure(
     servingSecret,
     (pair) => servingIsDue(pair, authority, names, now),
-    () => makeServing(authority, names, now),
+    () => makeServing(authority, names, now, lifetimeMs),
   );
 }
 
@@ -162,7 +209,7 @@ function pairOf({ data }: Secret): KeyPair {
 
 /** Every replica's part: calls `onChange` with the first usable serving certificate and with each later one. */
 export async function followServingCertificate(
-  { client, namespace, log }: CertificatesOptions,
+  { client, namespace, log, lifetimeMs = servingLifetimeMs }: CertificatesOptions,
   onChange: (pair: KeyPair, expiresAtMs: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -182,6 +229,8 @@ export async function followServingCertificate(
       if (!signal.aborted) log.warn('serving certificate not read', { error: describe(caught) });
       pauseMs = retryMs;
     }
-    await sleep(last === '' ? pauseMs : lookAgainMs, undefined, { signal }).catch(() => {});
+    await sleep(last === '' ? pauseMs : Math.min(lookAgainMs, lookOftenMs({ lifetimeMs })), undefined, {
+      signal,
+    }).catch(() => {});
   }
 }

@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { defaultNamespace } from '../api/names.ts';
 import { parseDuration } from '../base/duration.ts';
 import { isLevel, type Level } from '../base/log.ts';
+import { servingLifetimeMs } from './authority.ts';
 
 export interface ControllerConfig {
   /** The aggregated API (TLS). */
@@ -18,6 +19,10 @@ export interface ControllerConfig {
   readonly podName: string;
   /** How often the rights of attached users are reviewed again. */
   readonly reviewEveryMs: number;
+  /** Of the serving certificate. */
+  readonly certificateLifetimeMs: number;
+  /** Whether another (cert-manager) makes the serving certificate and tells the API server whom to trust. */
+  readonly foreignCertificates: boolean;
   /** JSON of the chart: the admission policies that must be in place, and the profiles to keep. */
   readonly policies: string;
   readonly profiles: string;
@@ -57,6 +62,12 @@ export function parseConfig(
         .default(300_000, '5m')
         .argParser(duration),
     )
+    .addOption(
+      new Option('--certificate-lifetime <duration>', 'of the serving certificate, made by ourselves')
+        .default(servingLifetimeMs, '720h')
+        .argParser(duration),
+    )
+    .option('--foreign-certificates', 'another (cert-manager) makes the serving certificate', false)
     .requiredOption('--policies <file>', 'the admission policies without which nothing is started')
     .requiredOption('--profiles <file>', 'the profiles to keep in the cluster')
     .option('--recordings-directory <directory>', 'volume for finished recordings')
@@ -72,10 +83,18 @@ export function parseConfig(
     .option('--recordings-s3-encryption <name>', 'AES256 or aws:kms', '')
     .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')
     .parse([...argv], { from: 'user' });
-  const { reviewEvery, ...options } = command.opts<
-    Omit<ControllerConfig, 'version' | 'reviewEveryMs'> & { readonly reviewEvery: number }
+  const { reviewEvery, certificateLifetime, ...options } = command.opts<
+    Omit<ControllerConfig, 'version' | 'reviewEveryMs' | 'certificateLifetimeMs'> & {
+      readonly reviewEvery: number;
+      readonly certificateLifetime: number;
+    }
   >();
-  return Object.freeze({ ...options, reviewEveryMs: reviewEvery, version: packageJson.version });
+  return Object.freeze({
+    ...options,
+    reviewEveryMs: reviewEvery,
+    certificateLifetimeMs: certificateLifetime,
+    version: packageJson.version,
+  });
 }
 
 function duration(text: string): number {

@@ -19,7 +19,7 @@ import { createProfileCache } from '../kube/profile-cache.ts';
 import { followRequestHeaderConfig } from '../kube/request-header.ts';
 import { createReviews } from '../kube/reviews.ts';
 import { createSessionCache } from '../kube/session-cache.ts';
-import { followServingCertificate, keepCertificates } from './certificates.ts';
+import { followServingCertificate, keepCertificates, publishForeignAuthority } from './certificates.ts';
 import { createCluster } from './cluster.ts';
 import { type ControllerConfig, parseConfig } from './config.ts';
 import { recordForeignVisit } from './foreign-visit.ts';
@@ -112,20 +112,21 @@ async function main(): Promise<void> {
     tunnels.setCertificate(pair);
     certificateExpires = expiresAtMs / 1_000;
   };
+  const certificates = { client, namespace, log, lifetimeMs: config.certificateLifetimeMs };
+  const keepTrust = config.foreignCertificates ? publishForeignAuthority : keepCertificates;
   const everyReplica = [
     sessions.run(stop),
     profiles.run(stop),
     policies.run(stop),
-    followServingCertificate({ client, namespace, log }, onCertificate, stop),
+    followServingCertificate(certificates, onCertificate, stop),
     followRequestHeaderConfig({ client, log, signal: stop, onChange: (header) => gateway.setRequestHeader(header) }),
     guardUninstall(client, namespace, log, stop),
   ];
-  const certificates = { client, namespace, log };
   await election.run(stop, async (term) => {
     await Promise.all([
       leader.run(term),
-      collector.run(term),
-      keepCertificates(certificates, term),
+        collector.run(term),
+        keepTrust(certificates, term),
       keepProfiles({ client, profiles, shipped, log }, term),
     ]);
   });

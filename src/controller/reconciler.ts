@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DebugSession, RecordingStatus } from '../api/debug-session.ts';
-import { apiVersion, kind } from '../api/names.ts';
+import { apiVersion, auditIdAnnotation, kind } from '../api/names.ts';
 import { CrashcartError, describe, type Reason, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { AgentLink } from '../gateway/agent-link.ts';
@@ -157,12 +157,15 @@ export class Reconciler {
     const log = this.#logger(session).child({ node });
     const link = agents.get(node);
     if (!link) return 0;
+    const auditId = auditIdOf(session);
     const startedAt = performance.now();
     try {
-      const answer = await link.put(desired);
+      const answer = await link.put(desired, auditId);
       remembered.dispatched = { node, link, answer };
       metrics.dispatched((performance.now() - startedAt) / 1_000, 'accepted');
-      log.info('session dispatched', { container: desired.container.name, podUid: desired.pod.uid });
+      const { profile, reason, requestedBy } = session.spec;
+      const by = { user: requestedBy?.username, profile, why: reason, auditId };
+      log.info('session dispatched', { container: desired.container.name, podUid: desired.pod.uid, ...by });
       return undefined;
     } catch (caught) {
       const error = CrashcartError.from(caught);
@@ -232,6 +235,13 @@ export class Reconciler {
       pod: spec.target.pod.name,
     });
   }
+}
+
+const auditIdPattern = /^[\w-]{1,64}$/;
+
+function auditIdOf({ metadata }: DebugSession): string | undefined {
+  const id = metadata.annotations?.[auditIdAnnotation];
+  return id !== undefined && auditIdPattern.test(id) ? id : undefined;
 }
 
 /** The stream of the agent first; what it answered to us while that stream has not said it yet. */

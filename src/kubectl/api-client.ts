@@ -10,6 +10,7 @@ export interface ApiRequest {
   readonly path: string;
   readonly query?: Query;
   readonly body?: object;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Called when the last byte of the request has been handed over. */
   readonly onSent?: () => void;
 }
@@ -63,7 +64,7 @@ export class ApiClient {
   }
 
   async #ask<T>(
-    { method = 'GET', path, query = {}, body, onSent }: ApiRequest,
+    { method = 'GET', path, query = {}, body, onSent, headers: more = {} }: ApiRequest,
     read: (response: IncomingMessage) => Promise<T>,
   ): Promise<T> {
     const { agent, options, headers } = await this.access();
@@ -75,6 +76,7 @@ export class ApiClient {
       method,
       headers: {
         ...headers,
+        ...more,
         Accept: 'application/json',
         ...(text === undefined
           ? {}

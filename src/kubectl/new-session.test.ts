@@ -53,6 +53,7 @@ test('what was asked for is in the object', () => {
       name: expect.stringMatching(/^web-0-[a-z0-9]{5}$/),
       namespace: 'shop',
       finalizers: ['crashcart.dev/session'],
+      annotations: { 'crashcart.dev/audit-id': expect.stringMatching(/^[0-9a-f-]{36}$/) },
     },
     spec: {
       target: { pod: { name: 'web-0', container: 'app' } },

@@ -1,7 +1,7 @@
-import { randomInt } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import type { DebugSessionSpec, Requester, Visibility } from '../api/debug-session.ts';
 import { visibilities } from '../api/debug-session.ts';
-import { apiVersion, finalizer, kind } from '../api/names.ts';
+import { apiVersion, auditIdAnnotation, finalizer, kind } from '../api/names.ts';
 import { parseDuration } from '../base/duration.ts';
 import { type CommandLine, usage } from './command-line.ts';
 
@@ -12,7 +12,12 @@ export type WantedSpec = Partial<Omit<DebugSessionSpec, 'target' | 'tty' | 'stdi
 export interface NewSession {
   readonly apiVersion: typeof apiVersion;
   readonly kind: typeof kind;
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly finalizers: readonly string[] };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly finalizers: readonly string[];
+    readonly annotations: Readonly<Record<typeof auditIdAnnotation, string>>;
+  };
   readonly spec: WantedSpec & Pick<DebugSessionSpec, 'target'> & { readonly requestedBy?: Requester };
 }
 
@@ -75,7 +80,12 @@ export function newSession(
   return {
     apiVersion,
     kind,
-    metadata: { name: sessionName(target.pod), namespace, finalizers: [finalizer] },
+    metadata: {
+      name: sessionName(target.pod),
+      namespace,
+      finalizers: [finalizer],
+      annotations: { [auditIdAnnotation]: randomUUID() },
+    },
     spec: { target: { pod: { name: target.pod, ...named('container', target.container) } }, ...spec },
   };
 }

@@ -1,5 +1,5 @@
 import type { DebugSession, Requester } from '../api/debug-session.ts';
-import { apiVersion, plural, requesterMissing } from '../api/names.ts';
+import { apiVersion, auditIdAnnotation, plural, requesterMissing } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain } from './api-refusal.ts';
@@ -42,6 +42,7 @@ const post = async (api: ApiClient, session: NewSession, onSent: () => void): Pr
       // Strict: a field that this cluster's older CRD does not have must not be dropped in silence.
       query: { fieldValidation: 'Strict', fieldManager: 'kubectl-crashcart' },
       body: session,
+      headers: { 'Audit-ID': session.metadata.annotations[auditIdAnnotation] },
       onSent,
     }),
   );

@@ -1,7 +1,7 @@
 /**
  * Runs before `helm uninstall` removes anything (templates/uninstall.yaml), while controller and agents still work. The order matters:
  *
- * - the APIService first: an aggregated API without a backend stops every deletion of a namespace in the cluster;
+ * - the breaker, which would otherwise put the APIService back; then the APIService: an aggregated API without a backend stops every deletion of a namespace in the cluster;
  * - then the definition of DebugSession, from which moment the API server refuses new ones, and every session, so that the agents take everything
  *   off the nodes; what has not ended in time is let go and named, because an uninstallation must end;
  * - then the controller, and what it made by itself and helm does not know.
@@ -96,20 +96,24 @@ async function endSessions(call, timeoutMs) {
   }
 }
 
-async function stopController(call, namespace) {
-  const scale = `/apis/apps/v1/namespaces/${namespace}/deployments/crashcart-controller/scale`;
+async function stop(call, namespace, component) {
+  const scale = `/apis/apps/v1/namespaces/${namespace}/deployments/crashcart-${component}/scale`;
   if ((await call('PATCH', scale, { spec: { replicas: 0 } }, 'application/merge-patch+json')) === undefined) return;
-  const selector = encodeURIComponent('app.kubernetes.io/name=crashcart,app.kubernetes.io/component=controller');
+  const selector = encodeURIComponent(`app.kubernetes.io/name=crashcart,app.kubernetes.io/component=${component}`);
   const stopped = await until(controllerDeadlineMs, async () => {
     const pods = await call('GET', `/api/v1/namespaces/${namespace}/pods?limit=500&labelSelector=${selector}`);
     return (pods?.items ?? []).length === 0;
   });
-  if (!stopped) say('the controller has not stopped in time: it may leave its Lease behind');
+  if (!stopped) say(`the ${component} has not stopped in time: it may leave something behind`);
 }
 
 async function main({ server, tokenFile, namespace, timeoutMs, keepDefinition }) {
   const call = connect({ server, tokenFile });
   const definition = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/debugsessions.crashcart.dev';
+
+  // Or it would take the removal for a failure and put it back.
+  say('stopping the breaker');
+  await stop(call, namespace, 'breaker');
 
   say('removing the aggregated API');
   await call('DELETE', '/apis/apiregistration.k8s.io/v1/apiservices/v1alpha1.subresources.crashcart.dev');
@@ -125,7 +129,7 @@ async function main({ server, tokenFile, namespace, timeoutMs, keepDefinition })
   }
 
   say('stopping the controller');
-  await stopController(call, namespace);
+  await stop(call, namespace, 'controller');
 
   say('removing what the controller made');
   const made = [

@@ -136,4 +136,26 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         expression: variables.other || !has(params.spec.toolboxes) || object.spec.toolbox in params.spec.toolboxes
         messageExpression: >-
           'the profile ' + object.spec.profile + ' does not allow the toolbox ' + object.spec.toolbox + ', only ' + params.spec.toolboxes.join(', ')
+# Whoever may create APIServices can take over any group of the cluster. Ours may write one: this one, with this backend, checked.
+- name: debugsessions-apiservice.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [apiregistration.k8s.io]
+          apiVersions: ['*']
+          operations: [CREATE, UPDATE]
+          resources: [apiservices]
+    matchConditions:
+      - name: is-ours
+        expression: >-
+          request.userInfo.username in ['system:serviceaccount:{{ .Release.Namespace }}:crashcart-breaker', 'system:serviceaccount:{{ .Release.Namespace }}:crashcart-controller']
+    validations:
+      - reason: Forbidden
+        expression: >-
+          object.metadata.name == 'v1alpha1.subresources.crashcart.dev' && object.spec.group == 'subresources.crashcart.dev' &&
+          has(object.spec.service) && object.spec.service.name == 'crashcart' && object.spec.service.namespace == '{{ .Release.Namespace }}' &&
+          !(has(object.spec.insecureSkipTLSVerify) && object.spec.insecureSkipTLSVerify)
+        message: Crashcart may write its own APIService only, with its own Service behind it
 {{- end }}
