@@ -79,7 +79,27 @@ test('the audit log has who attached, to what, by which subresource', async () =
   });
 });
 
+test('the session knows under which id its creation stands in the audit log', async () => {
+  const command = ['sh', '-c', 'echo "$CRASHCART_AUDIT_ID"'];
+  const { stdout } = await crashcart(['pod/box', '-n', 'tools', '--', ...command], { as: 'olga' });
+  expect(stdout).toMatch(/^[0-9a-f-]{36}\n$/);
+  await eventually(async () => {
+    const lines = (await readFile(cluster().auditLog, 'utf8')).trim().split('\n');
+    const events = lines
+      .map((line) => JSON.parse(line) as AuditEvent)
+      .filter(({ auditID }) => auditID === stdout.trim());
+    expect(events.at(-1)).toMatchObject({
+      verb: 'create',
+      objectRef: { resource: 'debugsessions', namespace: 'tools' },
+      impersonatedUser: { username: 'olga' },
+      responseStatus: { code: 201 },
+    });
+  });
+});
+
 interface AuditEvent {
+  readonly auditID: string;
+  readonly verb: string;
   readonly stage: string;
   readonly objectRef?: {
     readonly resource?: string;

@@ -10,6 +10,8 @@ import { run } from '../support/run.ts';
  * and the next run with it uses it again.
  */
 const name = 'crashcart-test';
+/** What takes minutes in a cluster of people takes seconds here. */
+const quick = ['attach.reviewEvery=3s', 'breaker.after=15s', 'certificates.lifetime=90s'];
 const keep = (): boolean => Boolean(process.env['CRASHCART_KEEP']);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -27,7 +29,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     },
   };
   try {
-    await installCrashcart({ ...facts.tools, kubeconfig: facts.kubeconfig });
+    await installCrashcart({ ...facts.tools, kubeconfig: facts.kubeconfig, values: quick });
     await applyWorkloads(facts);
   } catch (error) {
     if (!keep()) await down(name);

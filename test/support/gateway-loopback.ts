@@ -190,10 +190,10 @@ export async function startLoopback(options: LoopbackOptions = {}) {
   const clients = new Set<WebSocket>();
   const agents: { readonly stop: () => Promise<void> }[] = [];
 
-  async function startAgent(node: string, sessions = new SessionsDouble(), instance = 'instance-1') {
+  async function startAgent(node: string, sessions = new SessionsDouble(), instance = 'instance-1', token = node) {
     const stopped = new AbortController();
     const tokenFile = join(directory, `token-${node}`);
-    await writeFile(tokenFile, node);
+    await writeFile(tokenFile, token);
     const running = runTunnels({
       sessions,
       ...(options.recordings ? { recordings: options.recordings } : {}),

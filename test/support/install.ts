@@ -30,6 +30,8 @@ export interface Target {
   readonly kubectl: string;
   /** Where the images were pushed to; left out: the nodes already have them under the names they were built with. */
   readonly registry?: string;
+  /** More of the chart's values, as `--set` takes them. */
+  readonly values?: readonly string[];
   readonly log?: (line: string) => void;
 }
 
@@ -47,6 +49,7 @@ export async function installCrashcart(target: Target): Promise<void> {
     `image.repository=${ref.slice(0, colon)}`,
     `image.tag=${ref.slice(colon + 1)}`,
     `toolboxes.default.image=${inRegistry(images.toolbox.ref, target.registry)}`,
+    ...(target.values ?? []),
   ];
   const args = ['upgrade', '--install', 'crashcart', join(root, 'charts/crashcart'), '--namespace', defaultNamespace];
   const flags = ['--create-namespace', '--wait', '--timeout', '3m', ...values.flatMap((value) => ['--set', value])];
