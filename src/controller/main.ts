@@ -125,8 +125,8 @@ async function main(): Promise<void> {
   await election.run(stop, async (term) => {
     await Promise.all([
       leader.run(term),
-        collector.run(term),
-        keepTrust(certificates, term),
+      collector.run(term),
+      keepTrust(certificates, term),
       keepProfiles({ client, profiles, shipped, log }, term),
     ]);
   });

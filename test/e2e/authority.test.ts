@@ -248,7 +248,7 @@ describe('a profile of one’s own', () => {
   const profile = (name: string, spec: object) => ({ apiVersion, kind: profileKind, metadata: { name }, spec });
   const define = (name: string, spec: object): Promise<unknown> =>
     admin.client.request({ method: 'POST', path: resourcePath(apiVersion, profilePlural), body: profile(name, spec) });
-  const names = ['authority-strict', 'authority-recorded'];
+  const names = ['authority-strict'];
 
   beforeAll(async () => {
     await define('authority-strict', {
@@ -261,8 +261,6 @@ describe('a profile of one’s own', () => {
       requireReason: true,
       limits: { memory: '64Mi', pids: 32, cpu: '500m' },
     });
-    await define('authority-recorded', { recording: 'Full' });
-    const use = names.map((name) => `--resource-name=${name}`);
     // kubectl makes no role with the verb `use`: it is not one of the API's.
     const role = {
       apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -270,7 +268,6 @@ describe('a profile of one’s own', () => {
       metadata: { name: 'authority-use' },
       rules: [{ apiGroups: ['crashcart.dev'], resources: [profilePlural], resourceNames: names, verbs: ['use'] }],
     };
-    expect(use).toHaveLength(2);
     await kubectl(['apply', '-f', '-'], { input: JSON.stringify(role) });
     await bind('--group=authority-crew', 'authority-use');
     await eventually(async () =>
@@ -289,11 +286,6 @@ describe('a profile of one’s own', () => {
   ])('says no to %s at creation', async (_, spec, message) => {
     const answer = await crew.create(here, { profile: 'authority-strict', ...spec });
     expect(answer).toMatchObject({ message: expect.stringMatching(message) });
-  });
-
-  test('that asks for a recording is honest about it: this version cannot', async () => {
-    const answer = await crew.create(here, { profile: 'authority-recorded' });
-    expect(answer).toMatchObject({ message: expect.stringMatching(/asks for a recording, and this version.*cannot/) });
   });
 
   test('may not be used by who lacks the right, in words', async () => {
