@@ -160,7 +160,7 @@ describe('the pods', () => {
     expect(pod.containers[0].securityContext.capabilities.drop).toEqual(['ALL']);
     expect(
       pod.volumes.filter((volume: Manifest) => volume['hostPath']).map((volume: Manifest) => volume['hostPath'].path),
-    ).toEqual(['/run/containerd', '/sys/fs/cgroup']);
+    ).toEqual(['/run/containerd', '/sys/fs/cgroup', '/var/lib/crashcart/recordings']);
   });
 
   test('of the agent get one init container for each toolbox', async () => {
