@@ -81,13 +81,16 @@ void run_command(const struct request *request)
 {
 	char byte;
 	/* The supervisor is the parent (CLONE_PARENT): a session without one must not live. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (guarded(DEATH_SIGNAL))
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (!guarded(LATE_FORK))
+		drop_the_rest(request);
 	if (setsid() < 0)
 		_exit(125);
 	if (request->tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		_exit(125);
 	/* The agent looks at us from outside first; no byte: it did not like what it saw, or has gone. */
-	if (read(request->gate, &byte, 1) != 1)
+	if (guarded(GATE) && read(request->gate, &byte, 1) != 1)
 		_exit(125);
 	execute(request->command);
 	_exit(NOT_FOUND);

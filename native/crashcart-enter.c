@@ -64,16 +64,20 @@ static void default_signals(void)
 
 static void inner_half(const struct request *request, volatile pid_t *command)
 {
+	/* A file system of the container that never answers may hold us: when the agent gives up, it ends the outer half. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	offer_to_oom_killer();
 	load_confinement(request);
 	join_namespaces(request);
 	place_in_session(request);
 	limit_resources(request);
 	drop_privileges(request);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* the change of user has taken it back */
 	take_label(request);
 	/* What the next process must not have is closed before it exists, and what it needs to wait closes by its exec. */
 	wait_until_joined(request);
-	close_all_but(request->status, request->gate);
+	if (guarded(CLOSE_DESCRIPTORS))
+		close_all_but(request->status, request->gate);
 	check("descriptors", syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range(CLOSE_RANGE_CLOEXEC)");
 	/* As the user, so that a directory that is closed to it stays closed; and with nothing open that a path could lead through. */
 	char where[4096];
@@ -81,7 +85,8 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 		check("cwd", chdir("/") == 0, "chdir(/)");
 	umask(022);
 	default_signals();
-	drop_the_rest(request);
+	if (guarded(LATE_FORK))
+		drop_the_rest(request);
 	/*
 	 * Fork last: until here the pid namespace was joined for children only, and the container saw nothing of us. Behind the filters
 	 * nothing is called that a shell would not need as well, but capset, setsid and PR_SET_PDEATHSIG.
@@ -99,7 +104,7 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 static pid_t fork_into_cgroup(const struct request *request)
 {
 	struct clone_args arguments = { .exit_signal = SIGCHLD };
-	if (request->cgroup != NO_FD) {
+	if (request->cgroup != NO_FD && guarded(OWN_CGROUP)) {
 		arguments.flags = CLONE_INTO_CGROUP;
 		arguments.cgroup = (uint64_t)request->cgroup;
 	}
@@ -132,7 +137,7 @@ int main(int count, char **arguments)
 {
 	struct request request;
 	/* Nobody may trace us, read our memory or open our descriptors: the flag holds until exec and through forks. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, !guarded(UNDUMPABLE), 0, 0, 0);
 	prctl(PR_SET_NAME, "crashcart-enter", 0, 0, 0);
 	if (count < 3)
 		return 125;

@@ -17,6 +17,19 @@ struct limit {
 	uint64_t soft, hard;
 };
 
+/*
+ * `make -C native WITHOUT=DROP_CAPABILITIES …` builds a program with one defence off, for the attack suite: it has to notice. Otherwise
+ * nothing of this is left after compilation.
+ */
+#ifndef WITHOUT
+#define WITHOUT NOTHING
+#endif
+enum defence {
+	NOTHING, UNDUMPABLE, LATE_FORK, NO_SYMLINKS, RECHECK, CLOSE_DESCRIPTORS, PRIVATE_MOUNTS, SLAVE_MOUNTS, OWN_FILES, FILTERS, GATE,
+	DROP_CAPABILITIES, DROP_BOUNDING, DROP_GROUPS, OWN_CGROUP, DEATH_SIGNAL,
+};
+#define guarded(what) (WITHOUT != (what))
+
 /* Everything the agent says, one field an argument `name=value`. Descriptors are inherited, NO_FD when not given. */
 struct request {
 	int status;      /* pipe: lines for the agent */

@@ -19,6 +19,8 @@
 
 int open_beneath(int directory, const char *name, uint64_t flags)
 {
+	if (!guarded(NO_SYMLINKS))
+		return openat(directory, name, (int)flags | O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct open_how how = {
 		.flags = flags | O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,

@@ -41,7 +41,7 @@ void require_free(int dev, int toolbox)
 		check("mountpoint", errno == ENOENT, "fstatat(/dev/" POINT ")");
 		return;
 	}
-	if (!S_ISDIR(at.st_mode))
+	if (!S_ISDIR(at.st_mode) && guarded(NO_SYMLINKS))
 		fail("occupied", EEXIST, "%s", S_ISLNK(at.st_mode) ? "a symbolic link" : "a file");
 	int point = open_beneath(dev, POINT, 0);
 	check("mountpoint", point >= 0 && fstat(point, &at) == 0 && fstat(dev, &outside) == 0, "open(/dev/" POINT ")");
@@ -49,7 +49,7 @@ void require_free(int dev, int toolbox)
 	bool known = toolbox != NO_FD && fstat(toolbox, &ours) == 0 && at.st_dev == ours.st_dev;
 	if (!known && at.st_dev != outside.st_dev)
 		fail("occupied", EBUSY, "a mount of another file system");
-	if (!known && !is_empty(point))
+	if (guarded(OWN_FILES) && !known && !is_empty(point))
 		fail("occupied", ENOTEMPTY, "a directory that is not empty");
 	close(point);
 }
@@ -94,8 +94,8 @@ static int cover_root(int root, bool toolbox)
  */
 void place_in_session(const struct request *request)
 {
-	check("unshare", unshare(CLONE_NEWNS) == 0, "unshare(mount namespace)");
-	check("propagation", mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, "mount(/, slave)");
+	check("unshare", !guarded(PRIVATE_MOUNTS) || unshare(CLONE_NEWNS) == 0, "unshare(mount namespace)");
+	check("propagation", !guarded(PRIVATE_MOUNTS) || !guarded(SLAVE_MOUNTS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, "mount(/, slave)");
 	bool toolbox = request->toolbox != NO_FD;
 	int root = open_root();
 	int dev = open_dev(root);
@@ -142,7 +142,7 @@ void place_in_container(const struct request *request)
 	check("place", attach(request->toolbox, target) == 0, "move_mount(/dev/" POINT ")");
 	/* The container may have moved the directory between the two: what does not stand where it should is taken back. */
 	int seen = open_beneath(root, "dev/" POINT, 0);
-	if (seen < 0 || !same_file(seen, request->toolbox)) {
+	if (guarded(RECHECK) && (seen < 0 || !same_file(seen, request->toolbox))) {
 		detach(request->toolbox);
 		fail("place", EAGAIN, "/dev/" POINT " was moved while the toolbox was put there");
 	}
@@ -160,6 +160,12 @@ static int find_mount(int root, uint64_t device)
 	return found.st_dev == device ? mount : NO_FD;
 }
 
+/* Gone already, or something of the container's own is there by now, in it or in its place: that stays. */
+static bool is_theirs(int error)
+{
+	return error == ENOENT || error == ENOTEMPTY || error == ENOTDIR || error == EBUSY;
+}
+
 void remove_from_container(const struct request *request)
 {
 	int root = open_root();
@@ -167,12 +173,9 @@ void remove_from_container(const struct request *request)
 	if (mount != NO_FD)
 		detach(mount);
 	int dev = open_dev(root);
-	if (dev >= 0 && request->created) {
-		int result = remove_directory(dev, POINT);
-		/* Gone already, or something of the container's own is in it by now: then it stays. */
-		check("mountpoint", result == 0 || errno == ENOENT || errno == ENOTEMPTY, "unlinkat(/dev/" POINT ")");
-	}
+	if (dev >= 0 && request->created)
+		check("mountpoint", remove_directory(dev, POINT) == 0 || is_theirs(errno), "unlinkat(/dev/" POINT ")");
 	if (dev >= 0 && request->createddev)
-		check("mountpoint", remove_directory(root, "dev") == 0 || errno == ENOENT || errno == ENOTEMPTY, "unlinkat(/dev)");
+		check("mountpoint", remove_directory(root, "dev") == 0 || is_theirs(errno), "unlinkat(/dev)");
 	say("removed");
 }

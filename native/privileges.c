@@ -35,7 +35,7 @@ void join_namespaces(const struct request *request)
 static void drop_bounding(uint64_t keep)
 {
 	for (int cap = 0; cap < 64; cap++) {
-		if (keep >> cap & 1)
+		if (keep >> cap & 1 || !guarded(DROP_BOUNDING))
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
@@ -75,12 +75,12 @@ void drop_privileges(const struct request *request)
 	if (request->userns)
 		check("setns", setns(request->pidfd, CLONE_NEWUSER) == 0, "setns(pidfd, user namespace)");
 	drop_bounding(request->bounding);
-	check("user", setgroups((size_t)request->ngroups, request->groups) == 0, "setgroups");
+	check("user", !guarded(DROP_GROUPS) || setgroups((size_t)request->ngroups, request->groups) == 0, "setgroups");
 	check("user", prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, "prctl(PR_SET_KEEPCAPS)");
 	check("user", setresgid(request->gid, request->gid, request->gid) == 0, "setresgid(%u)", request->gid);
 	check("user", setresuid(request->uid, request->uid, request->uid) == 0, "setresuid(%u)", request->uid);
 	/* The user change has made us dumpable as the host's setting says: not before exec. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, !guarded(UNDUMPABLE), 0, 0, 0);
 	set_capabilities(request->permitted | SYS_ADMIN, request->ambient);
 	raise_ambient(request->ambient);
 	if (request->nonewprivs)
@@ -90,6 +90,8 @@ void drop_privileges(const struct request *request)
 /* Irrevocable: from here this process has what the session has, and nothing of it can come back. */
 void drop_the_rest(const struct request *request)
 {
-	install_filters(request);
-	set_capabilities(request->permitted, request->ambient);
+	if (guarded(FILTERS))
+		install_filters(request);
+	if (guarded(DROP_CAPABILITIES))
+		set_capabilities(request->permitted, request->ambient);
 }

@@ -9,6 +9,7 @@ import { sessionsCgroup } from './cgroup-path.ts';
 import type { ProcessRequest } from './request.ts';
 
 export interface SessionCgroup extends Pick<Cgroup, 'path' | 'unified' | 'legacy'> {
+  readonly hierarchies: number;
   /** Kills everything in it; false when something would not die. */
   kill(): Promise<boolean>;
   /** Kills, removes and closes; answers what is left. Safe twice. */
@@ -42,6 +43,7 @@ export function openSessionCgroup(
   }
   return {
     ...cgroup,
+    hierarchies: cgroup.legacy.length + (cgroup.unified === undefined ? 0 : 1),
     endAndRemove: async () => {
       cgroup.close();
       return endAndRemoveCgroup(deps.cgroups, path);

@@ -88,7 +88,7 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   });
   undo.defer(() => command.abandon());
   const pid = await command.started;
-  verifyProcess(pid, { privileges, surroundings, target, cgroup: cgroup.path });
+  verifyProcess(pid, { privileges, surroundings, target, cgroup });
   const streams = stdio.open();
   command.letGo();
   undo.move();

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { duplicate, openPipe } from '../../linux/descriptors.ts';
+import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { pidfdHasExited } from '../../linux/pidfd.ts';
 import { type Entry, type EntryArguments, runEntry } from './entry.ts';
@@ -101,7 +102,7 @@ export function superviseCommand(
     exited: exited.promise,
     closed: allClosed,
     letGo: () => {
-      if (waiting) writeSync(gate.write, '\n');
+      if (waiting) open(gate.write);
       closeGate();
     },
     abandon: async () => {
@@ -110,6 +111,15 @@ export function superviseCommand(
       await allClosed;
     },
   };
+}
+
+/** EPIPE: it was ended while it waited, as its exit tells. */
+function open(gate: Fd): void {
+  try {
+    writeSync(gate, '\n');
+  } catch (error) {
+    if (!hasErrno(error, 'EPIPE')) throw error;
+  }
 }
 
 function attempt<T>(body: () => T, onError: () => void): T {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import { hasErrno } from '../../linux/errno.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
 import { type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
 import { labelOf } from '../../linux/security-module.ts';
@@ -10,8 +11,8 @@ export interface Expected {
   readonly privileges: Privileges;
   readonly surroundings: Surroundings;
   readonly target: { readonly pid: number };
-  /** Path of the session's cgroup. */
-  readonly cgroup: string;
+  /** Path of the session's cgroup, and in how many hierarchies it is one. */
+  readonly cgroup: { readonly path: string; readonly hierarchies: number };
 }
 
 /**
@@ -19,8 +20,7 @@ export interface Expected {
  * /proc or the program's own belief say. Throws Internal that lists every difference.
  */
 export function verifyProcess(pid: number, expected: Expected): void {
-  const status = parseProcessStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  const { status, cgroups } = look(pid);
   const differences = [
     ...differencesOfStatus(status, expected),
     ...differenceOfLabel(pid, expected.privileges),
@@ -36,6 +36,24 @@ export function verifyProcess(pid: number, expected: Expected): void {
     `The session was ended before its command ran, because its process differs from what was decided in: ${differences.join(', ')}.`,
   );
 }
+
+/** Whoever may send signals to the session's user, the container's own processes first of all, can end it while it waits. */
+function look(pid: number): { readonly status: ProcessStatus; readonly cgroups: string } {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    if (/^State:\s+[ZX]/m.test(text)) throw ended();
+    const status = parseProcessStatus(text);
+    return { status, cgroups: readFileSync(`/proc/${pid}/cgroup`, 'utf8') };
+  } catch (cause) {
+    throw hasErrno(cause, 'ENOENT', 'ESRCH') ? ended() : cause;
+  }
+}
+
+const ended = (): CrashcartError =>
+  new CrashcartError(
+    reasons.Internal,
+    'The session was ended by a signal before its command ran, perhaps by a process of the container: try again.',
+  );
 
 function differencesOfStatus(status: ProcessStatus, { privileges, surroundings }: Expected): string[] {
   const { uid, gid, groups, bounding, permitted, ambient, noNewPrivileges, seccomp } = privileges;
@@ -62,7 +80,7 @@ const allAre = (ids: readonly number[], id: number): boolean => ids.length === 4
 
 const sorted = (ids: readonly number[]): string => [...new Set(ids)].sort((a, b) => a - b).join();
 
-/** Every hierarchy that has our cgroup at all names it; seen through the agent's cgroup namespace the path may start with `/..`. */
-function isInside(cgroups: string, path: string): boolean {
-  return cgroups.split('\n').some((line) => line.endsWith(path));
+/** In every hierarchy, for each has its own limits; seen through the agent's cgroup namespace the path may start with `/..`. */
+function isInside(cgroups: string, { path, hierarchies }: Expected['cgroup']): boolean {
+  return cgroups.split('\n').filter((line) => line.endsWith(path)).length >= hierarchies;
 }
