@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shippedProfiles } from '../../src/api/profile-rules.ts';
+import { compileStatic } from '../support/compile.ts';
 import { cgroupDirectories, testCgroup } from './cgroups.ts';
 import { type ContainerOptions, startContainer } from './container.ts';
 import { type Agent, openAgent, run, shell, start } from './session.ts';
@@ -12,10 +13,7 @@ let agent: Agent;
 let probe: string;
 beforeAll(() => {
   agent = openAgent();
-  const directory = join(import.meta.dirname, '../../build/test');
-  mkdirSync(directory, { recursive: true });
-  probe = join(directory, 'calls');
-  execFileSync('cc', ['-static', '-O2', '-o', probe, join(import.meta.dirname, 'calls.c')]);
+  probe = compileStatic(join(import.meta.dirname, 'calls.c'));
 });
 afterAll(() => agent[Symbol.dispose]());
 

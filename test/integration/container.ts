@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   rmSync,
   writeFileSync,
@@ -14,12 +15,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe } from '../../src/base/errors.ts';
-import { allCapabilities, capabilityNames } from '../../src/linux/capabilities.ts';
+import { capabilityNames } from '../../src/linux/capabilities.ts';
 import type { Fd, Kernel, Pid } from '../../src/linux/kernel.ts';
 import { closeAll } from '../../src/linux/kernel.ts';
 import { openPidfd, signalPidfd, waitPidfd } from '../../src/linux/pidfd.ts';
+import { parseProcessStatus } from '../../src/linux/proc.ts';
 import type { ProcessTarget } from '../../src/node-agent/session/request.ts';
 import { parseRuntimeInfo } from '../../src/node-agent/target/runtime-spec.ts';
+import { compileStatic } from '../support/compile.ts';
 import { cgroupDirectories, testCgroup } from './cgroups.ts';
 import { type ContainerOptions, mappingsOf, ociSpec } from './oci-spec.ts';
 import { runcBinary } from './runc.ts';
@@ -43,8 +46,8 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
   mkdirSync(rootfs);
   if (options.frozenRoot) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', rootfs]);
   makeRootfs(rootfs, options);
-  const last = Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
-  const spec = ociSpec(id, options, capabilityNames(allCapabilities(last)));
+  const { bounding } = parseProcessStatus(readFileSync('/proc/self/status', 'utf8')).capabilities;
+  const spec = ociSpec(id, options, capabilityNames(bounding));
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
   const log = join(bundle, 'log');
   // No pipe: the container would inherit it, and the reader would wait for the container's end.
@@ -56,7 +59,8 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
   runDetached(runc, bundle, id);
   const pid = Number(readFileSync(join(bundle, 'pid'), 'utf8')) as Pid;
   const pidfd = openPidfd(kernel, pid);
-  if (options.dev === 'none') rmSync(join(rootfs, 'dev'), { recursive: true, force: true });
+  // Not removed: its null device is open, and what is open and removed keeps a file system writable.
+  if (options.dev === 'none') renameSync(join(rootfs, 'dev'), join(rootfs, 'devices'));
   if (options.dev === 'shared') inMounts(pid, '--make-rshared', '/dev');
   if (options.dev === 'covered') inMounts(pid, '-t', 'tmpfs', 'tmpfs', '/dev');
   if (options.frozenRoot) execFileSync('mount', ['-o', 'remount,ro', rootfs]);
@@ -115,20 +119,10 @@ function removeCgroups(): void {
 function makeRootfs(rootfs: string, options: ContainerOptions): void {
   for (const directory of ['dev', 'proc', 'sys', 'tmp', 'etc', 'home/app'])
     mkdirSync(join(rootfs, directory), { recursive: true });
-  execFileSync('cp', [workload(), join(rootfs, 'workload')]);
+  execFileSync('cp', [compileStatic(join(import.meta.dirname, 'workload.c')), join(rootfs, 'workload')]);
   execFileSync('chmod', ['1777', join(rootfs, 'tmp')]);
   writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/:/none\napp:x:65532:65532:app:/home/app:/none\n');
   options.prepare?.(rootfs);
   const [first] = mappingsOf(options);
   if (first) execFileSync('chown', ['-R', `${first.hostID}:${first.hostID}`, rootfs]);
-}
-
-/** Compiled once for a run of the tests. */
-function workload(): string {
-  const directory = join(import.meta.dirname, '../../build/test');
-  const binary = join(directory, 'workload');
-  mkdirSync(directory, { recursive: true });
-  execFileSync('cc', ['-static', '-O2', '-o', `${binary}.${process.pid}`, join(import.meta.dirname, 'workload.c')]);
-  execFileSync('mv', [`${binary}.${process.pid}`, binary]);
-  return binary;
 }

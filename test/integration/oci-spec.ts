@@ -26,6 +26,8 @@ export interface ContainerOptions {
   /** `linux.seccomp`. */
   readonly seccomp?: object;
   readonly rlimits?: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+  /** Of its cgroup. */
+  readonly pidsLimit?: number;
   readonly apparmorProfile?: string;
   /** As `securityContext.privileged`: every capability and the node's devices. */
   readonly privileged?: boolean;
@@ -86,7 +88,10 @@ export function ociSpec(id: string, options: ContainerOptions, allCapabilities: 
       ...(mappings.length > 0 ? { uidMappings: mappings, gidMappings: mappings } : {}),
       ...(options.seccomp ? { seccomp: options.seccomp } : {}),
       ...(options.dev === 'shared' ? { rootfsPropagation: 'shared' } : {}),
-      resources: { devices: [{ allow: options.privileged ?? false, access: 'rwm' }] },
+      resources: {
+        devices: [{ allow: options.privileged ?? false, access: 'rwm' }],
+        ...(options.pidsLimit === undefined ? {} : { pids: { limit: options.pidsLimit } }),
+      },
     },
   };
 }

@@ -30,12 +30,12 @@ export interface Agent extends Disposable {
 }
 
 /** What an agent opens at its start, with the real toolbox (`make toolbox`) and program (`make -C native`). */
-export function openAgent(): Agent {
+export function openAgent({ enterFile = join(build, 'native/crashcart-enter') } = {}): Agent {
   const kernel = loadKernel();
   const stateDirectory = mkdtempSync(join(tmpdir(), 'crashcart-it-state-'));
   const deps = openProcessDeps({
     kernel,
-    enterFile: join(build, 'native/crashcart-enter'),
+    enterFile,
     toolboxDirectory,
     cgroupRoot,
     stateDirectory,
@@ -55,7 +55,7 @@ export function openAgent(): Agent {
 let sessions = 0;
 
 /** `rules` go before the profile's. */
-type Request = Partial<Omit<ProcessRequest, 'profile'>> & { readonly profile?: ProfileName };
+export type Request = Partial<Omit<ProcessRequest, 'profile'>> & { readonly profile?: ProfileName };
 
 /** A non-interactive `general` session of visibility Session, unless told otherwise. */
 export function start(agent: Agent, container: Container, request: Request): Promise<SessionProcess> {
