@@ -1,20 +1,36 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { keepInheritedDescriptors, openPipe, sealProgram } from '../../linux/descriptors.ts';
+import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Kernel } from '../../linux/kernel.ts';
 import { type EntryLine, parseEntryLine } from './entry-line.ts';
 
 /** crashcart-enter, ready to run: sealed in memory, so that its file can be neither changed nor caught by a container. */
 export interface Entry extends Disposable {
   readonly path: string;
+  /**
+   * Another copy in place of this one. A container with CAP_SYS_PTRACE can open the file of a running copy for writing: it can write nothing, but
+   * nobody can start what is open so (ETXTBSY).
+   */
+  renew?(): void;
 }
 
 /** `program`: its file, or its bytes. */
 export function openEntry(kernel: Kernel, program: string | Uint8Array): Entry {
   keepInheritedDescriptors(kernel);
-  const sealed = sealProgram(kernel, program, 'crashcart-enter');
-  // By our pid, not `self`: the child looks it up after its descriptors were put in order.
-  return { path: `/proc/${process.pid}/fd/${sealed}`, [Symbol.dispose]: () => closeAll(kernel, sealed) };
+  let sealed = sealProgram(kernel, program, 'crashcart-enter');
+  return {
+    // By our pid, not `self`: the child looks it up after its descriptors were put in order.
+    get path() {
+      return `/proc/${process.pid}/fd/${sealed}`;
+    },
+    renew: () => {
+      const next = sealProgram(kernel, program, 'crashcart-enter');
+      closeAll(kernel, sealed);
+      sealed = next;
+    },
+    [Symbol.dispose]: () => closeAll(kernel, sealed),
+  };
 }
 
 /** What the program is told; the meaning of each stands in native/enter.h. */
@@ -49,7 +65,7 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
   try {
     const { argv, inherited } = layOut(request);
     const streams = request.stdio ?? (['ignore', 'ignore', 'ignore'] as const);
-    const child = spawn(entry.path, argv, {
+    const child = start(entry, argv, {
       argv0: 'crashcart-enter',
       env: { ...request.env },
       stdio: [...streams, status.write, ...inherited],
@@ -64,6 +80,19 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
     throw error;
   } finally {
     closeAll(kernel, status.write);
+  }
+}
+
+const startTries = 5;
+
+function start(entry: Entry, argv: readonly string[], options: SpawnOptions): ChildProcess {
+  for (let tries = 1; ; tries++) {
+    try {
+      return spawn(entry.path, argv, options);
+    } catch (error) {
+      if (!hasErrno(error, 'ETXTBSY') || entry.renew === undefined || tries === startTries) throw error;
+      entry.renew();
+    }
   }
 }
 
