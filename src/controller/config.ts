@@ -78,7 +78,7 @@ export function parseConfig(
     .option(
       '--recordings-s3-credentials <directory>',
       'files accessKeyId, secretAccessKey, sessionToken',
-      '/etc/crashcart/s3',
+      '/etc/crashcart-s3',
     )
     .option('--recordings-s3-encryption <name>', 'AES256 or aws:kms', '')
     .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')

@@ -149,7 +149,7 @@ describe('the pods', () => {
       capabilities: { drop: ['ALL'] },
     });
     expect(pod.hostPID ?? pod.hostNetwork ?? pod.hostIPC).toBeUndefined();
-    expect(pod.volumes).toEqual([{ name: 'files', configMap: { name: 'crashcart-controller' } }]);
+    expect(pod['volumes']).toEqual([{ name: 'files', configMap: { name: 'crashcart-controller' } }]);
   });
 
   test('of the agent have no token for the API server, no host network, no port of the host and a list of capabilities', () => {
@@ -199,4 +199,45 @@ test.each([
   const { code, stderr } = await template(...values);
   expect(stderr).toMatch(message);
   expect(code).not.toBe(0);
+});
+
+describe('recordings', () => {
+  const controllerOf = (all: readonly Manifest[]): Manifest =>
+    all.find((each) => each['kind'] === 'Deployment')!['spec'].template.spec;
+  const s3 = [
+    'recordings.store=s3',
+    'recordings.s3.endpoint=https://s3.example.com',
+    'recordings.s3.bucket=audit',
+    'recordings.s3.secretName=audit-writer',
+  ];
+
+  test('a bucket’s credential is mounted into the controller, and into nothing else', async () => {
+    const all = await rendered(...s3);
+    const pod = controllerOf(all);
+    expect(pod['containers'][0].args).toContain('--recordings-s3-bucket=audit');
+    expect(pod['volumes']).toContainEqual({
+      name: 's3',
+      secret: expect.objectContaining({ secretName: 'audit-writer' }),
+    });
+    const agent = all.find((each) => each['kind'] === 'DaemonSet')!;
+    expect(JSON.stringify(agent)).not.toContain('audit-writer');
+  });
+
+  test('what a store lacks is said in words', async () => {
+    expect((await template(...images, ...s3.slice(0, 3))).stderr).toContain('recordings.s3.secretName is not set');
+    expect((await template(...images, 'recordings.store=directory')).stderr).toContain(
+      'recordings.directory.claimName',
+    );
+    expect((await template(...images, 'recordings.store=ftp')).code).not.toBe(0);
+  });
+
+  test('switched off: no directory on the nodes', async () => {
+    const agent = (await rendered('recordings.enabled=false')).find((each) => each['kind'] === 'DaemonSet')!;
+    expect(JSON.stringify(agent)).not.toContain('recording');
+  });
+
+  test('the right to see recordings is in one role only', () => {
+    const roles = manifests.filter((each) => JSON.stringify(each['rules'] ?? []).includes('debugsessions/recording'));
+    expect(roles.map((each) => each['metadata'].name)).toEqual(['crashcart-auditor']);
+  });
 });

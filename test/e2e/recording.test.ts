@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
 import { defaultNamespace } from '../../src/api/names.ts';
-import { crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
+import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
+import { onNode } from '../support/node-leftovers.ts';
+import { run } from '../support/run.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
 nothingLeftAfterEach();
@@ -110,4 +112,52 @@ test('without a reason such a session is refused before it starts', async () => 
   const result = await crashcart(['pod/box', '-n', 'tools', '--profile', 'recorded', '--', 'true']);
   expect(result.code).not.toBe(0);
   expect(result.stderr).toMatch(/reason/);
+});
+
+describe('with a directory as the store', () => {
+  const store = '/var/lib/crashcart/store';
+  const onNodes = (script: string) => Promise.all(cluster().nodes.map((node) => onNode(node, script)));
+  const upgrade = async (...values: string[]): Promise<void> => {
+    const { tools, kubeconfig } = cluster();
+    const chart = join(import.meta.dirname, '../../charts/crashcart');
+    const flags = ['--reuse-values', '--wait', '--timeout', '3m', ...values.flatMap((value) => ['--set', value])];
+    const env = { ...process.env, KUBECONFIG: kubeconfig };
+    const { code, stderr } = await run(
+      tools.helm,
+      ['upgrade', 'crashcart', chart, '--namespace', defaultNamespace, ...flags],
+      { env, timeoutMs: 200_000 },
+    );
+    expect(code, stderr).toBe(0);
+  };
+
+  // A directory of one node is no place for two controllers.
+  beforeAll(async () => {
+    await onNodes(`mkdir -p ${store} && chown 65532:65532 ${store}`);
+    await upgrade('controller.replicas=1', 'recordings.store=directory', `recordings.directory.hostPath=${store}`);
+  }, 240_000);
+
+  afterAll(async () => {
+    await upgrade('controller.replicas=2', 'recordings.store=');
+    await onNodes(`rm -r ${store}`);
+  }, 240_000);
+
+  test('what is on the node goes there, and is played from there', async () => {
+    const { uid } = session.metadata;
+    const recording = await eventually(async () => {
+      const now = await getJson<DebugSession>(['get', 'debugsession', name, '-n', 'tools']);
+      expect(now.status?.recording?.location).toMatch(/^directory:/);
+      return now.status?.recording;
+    }, 60_000);
+    const key = `${session.status?.nodeName}/tools/${name}-${uid}.cast`;
+    expect(recording).toEqual({ ...session.status?.recording, location: `directory:${key}` });
+    await eventually(async () => {
+      const files = (await onNodes('ls /var/lib/crashcart/recordings')).map(({ stdout }) => stdout).join('');
+      expect(files).not.toContain(uid);
+    }, 30_000);
+    const sums = (await onNodes(`sha256sum ${store}/${key} || true`)).map(({ stdout }) => stdout).join('');
+    expect(sums).toContain(recording?.sha256);
+    const { code, stdout } = await replay();
+    expect(code).toBe(0);
+    expect(stdout).toContain('shown 42');
+  });
 });

@@ -7,10 +7,16 @@ import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { forwardInput } from '../../src/gateway/client-socket.ts';
 import { limits } from '../../src/wire/agent-protocol.ts';
+import { parseEvent, parseHeader } from '../../src/wire/asciicast.ts';
 import { channels, decodeMessage, encodeMessage, parseResize } from '../../src/wire/channel.ts';
 import { parseDesiredSession } from '../../src/wire/desired-session.ts';
 import { encodeFrame, FrameDecoder } from '../../src/wire/frames.ts';
-import { parseIdentity, parseObservedSession, parseSessionEvent } from '../../src/wire/observed-session.ts';
+import {
+  parseIdentity,
+  parseObservedSession,
+  parseSessionEvent,
+  parseStoredRecordings,
+} from '../../src/wire/observed-session.ts';
 import { errorOfRefusal } from '../../src/wire/refusal.ts';
 import { encodeStatus, errorOfStatus, exitOfStatus, statusOfExit } from '../../src/wire/status.ts';
 import { chunked, fuzz, spoiled } from './fuzz.ts';
@@ -213,5 +219,58 @@ fuzz('tunnel: desired session', fc.oneof(fc.anything(), spoiled(desired)), (valu
       expect(session.uid).toMatch(/^[0-9a-zA-Z][0-9a-zA-Z-]*$/);
       for (const argument of session.command ?? []) expect(argument).not.toContain('\0');
     },
+  ),
+);
+
+const storedRecording = {
+  uid: 'u-1',
+  namespace: 'shop',
+  session: 'web-0-x1',
+  bytes: 1,
+  sha256: 'a'.repeat(64),
+  complete: true,
+};
+fuzz(
+  'tunnel: recordings of a node, whose names become keys of a store',
+  fc.oneof(fc.anything(), spoiled({ recordings: [storedRecording] })),
+  (value) =>
+    orInvalid(
+      () => parseStoredRecordings(value),
+      (recordings) => {
+        for (const { uid, namespace, session } of recordings)
+          expect(`${namespace}/${session}-${uid}`).toMatch(/^[a-z0-9][-a-z0-9.]*\/[a-z0-9][-a-z0-9.]*-[-0-9a-zA-Z]+$/);
+      },
+    ),
+);
+
+const castHeader = {
+  version: 2,
+  width: 80,
+  height: 24,
+  timestamp: 1,
+  crashcart: {
+    namespace: 'shop',
+    session: 's',
+    uid: 'u',
+    pod: 'p',
+    podUid: 'i',
+    container: 'c',
+    profile: 'general',
+    tty: true,
+  },
+};
+fuzz(
+  'recording: a header',
+  fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.json(),
+    spoiled(castHeader).map((value) => JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? 0 : each))),
+  ),
+  (line) => orInvalid(() => parseHeader(`${line}`), bounded(20_000)),
+);
+fuzz('recording: an event', fc.oneof(fc.string({ unit: 'binary' }), fc.json()), (line) =>
+  orInvalid(
+    () => parseEvent(line),
+    ({ seconds }) => expect(seconds).toBeGreaterThanOrEqual(0),
   ),
 );

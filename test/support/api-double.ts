@@ -23,6 +23,8 @@ export interface Refusal {
 export type Attached = (socket: WebSocket, session: StoredSession, query: URLSearchParams) => void;
 
 const sessionsPath = /^\/apis\/crashcart\.dev\/v1alpha1(?:\/namespaces\/([^/]+))?\/debugsessions(?:\/([^/]+))?$/;
+const recordingPath =
+  /^\/apis\/subresources\.crashcart\.dev\/v1alpha1\/namespaces\/([^/]+)\/debugsessions\/([^/]+)\/recording$/;
 const attachPath =
   /^\/apis\/subresources\.crashcart\.dev\/v1alpha1\/namespaces\/([^/]+)\/debugsessions\/([^/]+)\/attach$/;
 
@@ -33,6 +35,8 @@ const attachPath =
 export class ApiDouble {
   readonly sessions = new Map<string, StoredSession>();
   readonly deleted: string[] = [];
+  /** By `namespace/name`. */
+  readonly recordings = new Map<string, Buffer>();
   /** Other GET paths (with or without query) and their answers. */
   readonly routes = new Map<string, unknown>();
   readonly requests: { readonly method: string; readonly url: string; readonly headers: IncomingMessage['headers'] }[] =
@@ -104,11 +108,23 @@ export class ApiDouble {
     const url = new URL(request.url ?? '', 'https://double');
     this.requests.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers });
     const body = await text(request);
+    if (this.#answerRecording(url, response)) return;
     const [code, answer] = this.#decide(request.method ?? '', url, body);
     const json = JSON.stringify(answer);
     response
       .writeHead(code, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) })
       .end(json);
+  }
+
+  #answerRecording({ pathname, searchParams }: URL, response: ServerResponse): boolean {
+    const [, namespace, name] = recordingPath.exec(pathname) ?? [];
+    const bytes = this.recordings.get(`${namespace}/${name}`);
+    if (bytes === undefined) return false;
+    const from = Number(searchParams.get('from'));
+    // Less than was asked for, as a gateway may give.
+    const part = bytes.subarray(from, from + Math.min(Number(searchParams.get('limit')), 3_000_000));
+    response.writeHead(200, { 'x-crashcart-recording-length': `${bytes.length}` }).end(part);
+    return true;
   }
 
   #decide(method: string, url: URL, body: string): readonly [number, unknown] {
