@@ -180,6 +180,30 @@ describe('the aggregated API', () => {
     expect(spec.insecureSkipTLSVerify).toBeUndefined();
   });
 
+  test('takes the certificate of cert-manager when told so, under the names that its peers expect', async () => {
+    const all = await rendered('certificates.certManager.enabled=true');
+    const named = (kind: string, name: string): Manifest | undefined =>
+      all.find((each) => each['kind'] === kind && each['metadata'].name === name);
+    expect(named('Certificate', names.servingSecret)?.['spec']).toMatchObject({
+      secretName: names.servingSecret,
+      dnsNames: [`${names.gatewayService}.somewhere.svc`, `${names.tunnelService}.somewhere.svc`],
+      issuerRef: { kind: 'Issuer', name: 'crashcart-authority' },
+    });
+    expect(named('Issuer', 'crashcart-authority')?.['spec'].ca.secretName).toBe('crashcart-authority');
+    expect(named('APIService', names.apiServiceName)?.['metadata'].annotations).toMatchObject({
+      'cert-manager.io/inject-ca-from': `somewhere/${names.servingSecret}`,
+    });
+    const args = JSON.stringify(named('Deployment', 'crashcart-controller')?.['spec'].template.spec.containers[0].args);
+    expect(args).toContain('--foreign-certificates');
+    expect(args).not.toContain('--certificate-lifetime');
+    const given = await rendered(
+      'certificates.certManager.enabled=true',
+      'certificates.certManager.issuerRef.name=ours',
+    );
+    expect(given.filter((each) => each['kind'] === 'Issuer')).toEqual([]);
+    expect(manifests.filter((each) => /cert-manager/.test(each['apiVersion']))).toEqual([]);
+  });
+
   test('never loses its last backend to an upgrade or a drain', () => {
     expect(one('Deployment', 'crashcart-controller')['spec']).toMatchObject({
       replicas: 2,
