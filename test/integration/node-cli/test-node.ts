@@ -31,14 +31,11 @@ export interface TestNode extends AsyncDisposable {
   traces(): Promise<string>;
 }
 
-const setUp = [
-  'mount --make-rprivate /',
-  'mount -t tmpfs tmpfs /run',
-  'ip link set lo up',
-  'echo ready',
-  // Reaps what daemons leave behind, as the first process of a machine does.
-  'while :; do sleep 1000 & wait $!; done',
-].join(' && ');
+const setUp = ['mount --make-rprivate /', 'mount -t tmpfs tmpfs /run', 'ip link set lo up', 'echo ready'];
+/** Reaps what daemons leave behind, as the first process of a machine does. */
+const firstProcess = 'while :; do sleep 1000 & wait $!; done';
+/** Without pids of its own there is no namespace that ends its children with it: so it has none. */
+const onlyProcess = 'exec sleep infinity';
 
 export async function startNode(
   options: { readonly ownPids?: boolean; readonly env?: NodeJS.ProcessEnv } = {},
@@ -47,9 +44,13 @@ export async function startNode(
   const directory = mkdtempSync(join(tmpdir(), 'crashcart-node-'));
   const cgroup = `crashcart-node-test-${process.pid}`;
   const pids = ownPids ? ['--pid', '--fork', '--kill-child', '--mount-proc'] : [];
-  const holder = spawn('unshare', ['--mount', '--net', ...pids, 'bash', '-c', setUp], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const holder = spawn(
+    'unshare',
+    ['--mount', '--net', ...pids, 'bash', '-c', [...setUp, ownPids ? firstProcess : onlyProcess].join(' && ')],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   await once(holder.stdout!, 'data');
   const inside = ownPids ? childOf(holder.pid!) : holder.pid!;
   const enter = ['--target', String(inside), '--mount', '--net', ...(ownPids ? ['--pid'] : []), '--'];
