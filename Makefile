@@ -35,6 +35,9 @@ prove: deps root toolbox ## Start every command of the toolbox in four hostile p
 bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 	@$(NODE) bench/main.ts
 
+bench-toolbox: deps root ## Builds, sizes and starts of the toolbox in every format (root)
+	@$(NODE) bench/toolbox.ts
+
 bench-scale: deps ## A thousand attached clients, five thousand agents on two gateways; no cluster, a few minutes
 	@$(NODE) bench/scale/main.ts
 
@@ -92,4 +95,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-toolbox bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes root deps binaries

@@ -57,12 +57,13 @@ export async function withIndex<T>(
   try {
     await prepare(directory, sourcesOf(mirrors, suite, options.keyring ?? debianKeyring));
     const validFor = options.validForSeconds ?? validForSeconds;
-    await update(directory, architecture, validFor);
+    await update(directory, architecture);
     const lists = join(directory, 'lists');
     const names = (await readdir(lists)).sort();
     // Names, versions and paths are ASCII; one byte for each character halves what an index takes.
     const read = (name: string) => readFile(join(lists, name), 'latin1');
     const releases = await Promise.all(names.filter((name) => name.endsWith('InRelease')).map(read));
+    for (const release of releases) refuseStale(release, validFor);
     const indexes = names.filter((name) => name.endsWith(`_main_binary-${architecture}_Packages`));
     const texts = await Promise.all(
       indexes.map(async (name) => ({ archive: archiveOf(name), text: await read(name) })),
@@ -70,28 +71,34 @@ export async function withIndex<T>(
     return await use({
       index: readIndex(texts),
       epoch: Math.max(...releases.map(dateOfRelease)),
-      apt: async (...args) =>
-        (await run('apt-get', [...args, ...aptOptions(directory, architecture, validFor)])).toString(),
+      apt: async (...args) => (await run('apt-get', [...args, ...aptOptions(directory, architecture)])).toString(),
     });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
+const stale =
+  'The index of the mirror is stale: its release file is older than it may be. Use another mirror, and look at this machine’s clock.';
+
+/** apt looks at what the file says of its end; of one that says nothing nobody would notice that it is replayed. */
+function refuseStale(release: string, validFor: number): void {
+  if (dateOfRelease(release) + validFor < Date.now() / 1000) throw new CrashcartError(reasons.Unavailable, stale);
+}
+
 /** apt names lists after where they came from; the suite in it tells the archive. */
 const archiveOf = (list: string): Archive => (/-security_main_/.test(list) ? 'debian-security' : 'debian');
 
-async function update(directory: string, architecture: Architecture, validFor: number): Promise<void> {
+async function update(directory: string, architecture: Architecture): Promise<void> {
   try {
-    await run('apt-get', ['update', '--error-on=any', ...aptOptions(directory, architecture, validFor)]);
+    await run('apt-get', ['update', '--error-on=any', ...aptOptions(directory, architecture)]);
   } catch (cause) {
     throw new CrashcartError(reasons.Unavailable, whyNoIndex(describe(cause)), { cause });
   }
 }
 
 function whyNoIndex(complaint: string): string {
-  if (/not valid yet|expired|is not valid any ?more/i.test(complaint))
-    return 'The index of the mirror is stale: its release file is older than it may be. Use another mirror, and look at this machine’s clock.';
+  if (/not valid yet|expired|is not valid any ?more/i.test(complaint)) return stale;
   if (
     /NO_PUBKEY|BADSIG|not signed|clearsigned|invalid signature|couldn.t be verified|KEYEXPIRED|Missing key/i.test(
       complaint,
@@ -115,7 +122,7 @@ async function prepare(directory: string, sources: string): Promise<void> {
   await writeFile(join(directory, 'debian.sources'), sources);
 }
 
-const aptOptions = (directory: string, architecture: Architecture, validFor: number): string[] =>
+const aptOptions = (directory: string, architecture: Architecture): string[] =>
   [
     `Dir::Etc::sourcelist=${directory}/debian.sources`,
     `Dir::Etc::sourceparts=${directory}/none`,
@@ -126,7 +133,8 @@ const aptOptions = (directory: string, architecture: Architecture, validFor: num
     `APT::Architectures::=${architecture}`,
     'APT::Sandbox::User=root',
     'APT::Update::Post-Invoke-Success=',
-    `Acquire::Max-ValidTime=${validFor}`,
+    // Some machines switch this off for themselves.
+    'Acquire::Check-Valid-Until=true',
     'Acquire::Retries=3',
     'Acquire::GzipIndexes=false',
     'Acquire::Languages=none',

@@ -91,7 +91,7 @@ export const rules: readonly Rule[] = [
   { files: /^lib\/libmagic\.so\..*$/, from: '/etc/magic:/usr/share/misc/magic', to: '/lib/magic', count: 1 },
 
   { files: /^lib\/libslang\.so\..*$/, from: '/usr/share/terminfo', to: '/t', count: 1 },
-  { files: /^bin\/locale$/, from: '/usr/lib/locale', to: '/', count: 2 },
+  { files: /^bin\/locale$/, from: '/usr/lib/locale', to: '/', count: { amd64: 2, arm64: 1 } },
   { files: /^bin\/locale$/, from: '/usr/lib/locale/locale-archive', to: '/locale-archive', count: 1 },
 
   // Certificates, and what TLS libraries load.

@@ -29,6 +29,7 @@ export function relocatedScript(content: Buffer, interpreter: string): Buffer {
   const isShell = known === 'sh' || known === 'bash';
   const body = text
     .slice(end < 0 ? text.length : end + 1)
+    .replace(/^(\s*(?:export\s+)?PATH=["']?)(?=\/)/gm, `$1${prefix}/bin:${prefix}/sbin:`)
     .replaceAll('#!/usr/bin/perl', `#!${prefix}/bin/perl`)
     .replace(
       /(^|[\s"'`=(|;&])\/(usr\/)?bin\/(sh|bash|perl|python3|cat|grep|sed|rm|mktemp|env)\b/gm,

@@ -44,7 +44,10 @@ describe('the resolver', () => {
     { timeout: 180_000 },
     async (architecture) => {
       await withIndex(mirrors, suite, architecture, {}, async ({ index, apt }) => {
-        for (const section of readPackages()) {
+        // apt takes seconds for each; the other architecture differs in few packages.
+        const all = readPackages();
+        const sections = architecture === hostArchitecture() ? all : all.filter(({ name }) => name === 'default');
+        for (const section of sections) {
           const names = packagesIn(section, architecture).map(({ name }) => name);
           const ours = resolve(index, names, 'the list').map(({ name, version }) => `${name} ${version}`);
           const printed = await apt('install', '--print-uris', '--yes', '-qq', '--no-install-recommends', ...names);
