@@ -66,12 +66,16 @@ void parse_arguments(struct request *request, char **arguments)
 {
 	*request = (struct request){
 		.status = NO_FD, .gate = NO_FD, .pidfd = NO_FD, .toolbox = NO_FD, .devpts = NO_FD,
+		.ring = NO_FD, .wake = NO_FD, .poke = NO_FD, .output = NO_FD, .errors = NO_FD, .input = NO_FD,
 		.master = NO_FD, .cgroup = NO_FD, .hostcgroup = NO_FD, .cwd = "/",
 		.label = "", .labelfile = "",
 	};
 	struct field fields[] = {
 		{ "status", 10, &request->status, FD }, { "gate", 10, &request->gate, FD },
 		{ "pidfd", 10, &request->pidfd, FD }, { "toolbox", 10, &request->toolbox, FD },
+		{ "ring", 10, &request->ring, FD }, { "wake", 10, &request->wake, FD },
+		{ "poke", 10, &request->poke, FD }, { "output", 10, &request->output, FD },
+		{ "errors", 10, &request->errors, FD }, { "input", 10, &request->input, FD },
 		{ "devpts", 10, &request->devpts, FD }, { "master", 10, &request->master, FD },
 		{ "cgroup", 10, &request->cgroup, FD }, { "hostcgroup", 10, &request->hostcgroup, FD },
 		{ "namespaces", 16, &request->namespaces, LONG }, { "userns", 10, &request->userns, FLAG },
@@ -109,6 +113,10 @@ void parse_arguments(struct request *request, char **arguments)
 			request->nfilters = split("filters", value, MAX_FILTERS, (unsigned *)request->filters);
 		else if (strcmp(*arguments, "rlimits") == 0)
 			split_limits(request, value);
+		else if (strcmp(*arguments, "homes") == 0)
+			request->nhomes = split("homes", value, MAX_JOINS, (unsigned *)request->homes);
+		else if (strcmp(*arguments, "waker") == 0 || strcmp(*arguments, "poker") == 0)
+			continue; /* the agent's ends of the pipes: only held, for the next agent */
 		else if (!known)
 			fail("arguments", EINVAL, "%s is not known", *arguments);
 	}

@@ -4,7 +4,8 @@
  * crashcart-enter remove name=value…               take it out again
  *
  * Only the node agent runs this. It speaks in lines on the `status` descriptor:
- *   error STEP ERRNO DETAIL | started PID | exited CODE SIGNAL | target-exited | placed CREATED CREATEDDEV | removed
+ *   error STEP ERRNO DETAIL | started PID | placed CREATED CREATEDDEV | removed
+ * What comes after `started` stands in the session's memory (session.h), where the next agent finds it too.
  * Static, because a dynamic loader would obey the container's /etc/ld.so.preload with all our privileges.
  */
 #define _GNU_SOURCE
@@ -128,8 +129,10 @@ static void run(struct request *request)
 	check("fork", inner >= 0, "clone3(into the session's cgroup)");
 	if (inner == 0)
 		inner_half(request, command);
-	join_cgroups(request, inner);
+	join_cgroups(request->joins, request->njoins, inner);
 	check("cgroup", write(request->joined[1], "j", 1) == 1 || errno == EPIPE, "write(joined)");
+	/* Behind the inner half's: moves that follow each other cost next to nothing. */
+	join_cgroups(request->homes, request->nhomes, getpid());
 	supervise(request, inner, command);
 }
 

@@ -37,11 +37,19 @@ struct request {
 	int pidfd;       /* the container's first process */
 	int toolbox;     /* detached clone of the toolbox; NO_FD: it stands in the container already */
 	int devpts;      /* detached devpts instance that the session's terminal is of */
+	int ring;        /* session.h; its maker holds it too */
+	int wake;        /* pipe: a byte tells the agent to look into it */
+	int poke;        /* pipe: a byte tells the supervisor to */
 	int master;      /* PTY master, kept open by the supervisor only */
+	int output;      /* without a terminal: pipes from the command's standard output and error, and to its input */
+	int errors;
+	int input;
 	int cgroup;      /* directory of the session's cgroup in the v2 hierarchy */
 	int hostcgroup;  /* the host's cgroup namespace, when the agent has one of its own */
 	int joins[MAX_JOINS]; /* the session's cgroups in v1 hierarchies */
 	int njoins;
+	int homes[MAX_JOINS]; /* cgroups of the supervisors, one a hierarchy, outside of the agent's */
+	int nhomes;
 	int joined[2];   /* made here: a byte on this pipe says that the inner half is in all its cgroups */
 	unsigned long namespaces; /* CLONE_NEW* flags to join, without CLONE_NEWUSER */
 	bool userns;
@@ -91,7 +99,7 @@ void place_in_container(const struct request *request);
 void remove_from_container(const struct request *request);
 
 /* privileges.c */
-void join_cgroups(const struct request *request, pid_t pid);
+void join_cgroups(const int *cgroups, int count, pid_t pid);
 void join_namespaces(const struct request *request);
 void drop_privileges(const struct request *request);
 void drop_the_rest(const struct request *request);
@@ -104,6 +112,16 @@ void install_filters(const struct request *request);
 
 /* command.c */
 void run_command(const struct request *request) __attribute__((noreturn));
+
+/* pump.c: between the command's streams and the session's memory */
+struct pollfd;
+struct session;
+void open_session(const struct request *request);
+struct session *shared(void);
+void tell(uint32_t flags);
+int pump_events(struct pollfd *into);
+void pump(void);
+uint64_t nanoseconds(int clock);
 
 /* supervise.c */
 void supervise(const struct request *request, pid_t inner, const volatile pid_t *command) __attribute__((noreturn));

@@ -15,10 +15,10 @@
  * The v2 cgroup was entered by the fork itself; this moves `pid` within the v1 hierarchies. A move waits for a grace period of the whole
  * kernel, some 10 ms: so the outer half does it, while the inner one places mounts.
  */
-void join_cgroups(const struct request *request, pid_t pid)
+void join_cgroups(const int *cgroups, int count, pid_t pid)
 {
-	for (int i = 0; i < request->njoins; i++) {
-		int procs = openat(request->joins[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	for (int i = 0; i < count; i++) {
+		int procs = openat(cgroups[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
 		check("cgroup", procs >= 0, "open(cgroup.procs)");
 		/* ESRCH: it has ended, and has said why. */
 		check("cgroup", dprintf(procs, "%d", pid) > 0 || errno == ESRCH, "write(cgroup.procs)");

@@ -36,6 +36,7 @@ export const reasons = {
   Killed: 'Killed',
   MaxDurationExceeded: 'MaxDurationExceeded',
   IdleTimeout: 'IdleTimeout',
+  DetachGraceExceeded: 'DetachGraceExceeded',
   Deleted: 'Deleted',
   SessionEnded: 'SessionEnded',
   RecordingFailed: 'RecordingFailed',

@@ -196,6 +196,7 @@ const unexplained: Failure = {
 const endWords: Readonly<Record<string, string>> = {
   MaxDurationExceeded: ': it reached spec.maxDuration, create a new one to go on',
   IdleTimeout: ': nobody used it for spec.idleTimeout, create a new one to go on',
+  DetachGraceExceeded: ': nobody was attached to it for spec.detachGrace, create a new one to go on',
   ContainerExited: ': its container has stopped',
   Killed: ': it was killed',
   Deleted: ': it was deleted',

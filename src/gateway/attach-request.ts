@@ -1,5 +1,6 @@
 import { attachSubresource, plural, subresourceApiVersion } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { parseResumeQuery, type ResumeRequest } from '../wire/resume.ts';
 
 /** What a client asks for, by the names and defaults of pods/attach, so that any client-go program can ask. */
 export interface AttachTarget {
@@ -9,6 +10,8 @@ export interface AttachTarget {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly tty: boolean;
+  /** The client may come back: wire/resume.ts. */
+  readonly resume?: ResumeRequest;
   /** Ours: read along only. Nothing that the client sends reaches the session. */
   readonly observe: boolean;
 }
@@ -30,6 +33,7 @@ export function parseAttachUrl(url: string): AttachTarget {
     throw new CrashcartError(reasons.Invalid, 'the path names no namespace or no DebugSession that could exist');
   }
   const parameters = new URLSearchParams(query);
+  const resume = parseResumeQuery(parameters);
   const flag = (key: string, otherwise: boolean): boolean => {
     const value = parameters.get(key);
     return value === null ? otherwise : value === 'true' || value === '1';
@@ -43,6 +47,7 @@ export function parseAttachUrl(url: string): AttachTarget {
     stdout: flag('stdout', true),
     stderr: flag('stderr', true),
     tty: flag('tty', false),
+    ...(resume ? { resume } : {}),
   };
 }
 

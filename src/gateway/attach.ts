@@ -10,6 +10,7 @@ import type { Logger } from '../base/log.ts';
 import { auditIdHeader, recordedHeader, userHeader } from '../wire/agent-protocol.ts';
 import { protocols } from '../wire/channel.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
+import { resumeQuery } from '../wire/resume.ts';
 import { type AdmitDependencies, admit, admitAgain, endedError, linkOf, modeOf } from './admit.ts';
 import { cacheAllowed } from './allow-cache.ts';
 import { type AttachTarget, parseAttachUrl } from './attach-request.ts';
@@ -120,7 +121,14 @@ export class AttachServer {
     if (node === undefined) throw endedError(session);
     const { stdin, stdout, stderr } = target;
     const tty = target.tty && session.spec.tty;
-    const query = new URLSearchParams({ stdin: `${stdin}`, stdout: `${stdout}`, stderr: `${stderr}`, tty: `${tty}` });
+    const query = new URLSearchParams({
+      stdin: `${stdin}`,
+      stdout: `${stdout}`,
+      stderr: `${stderr}`,
+      tty: `${tty}`,
+      // Who only watches confirms nothing, and what nobody confirms would be kept for ever.
+      ...(target.resume && modeOf(target) !== 'observe' ? resumeQuery(target.resume) : {}),
+    });
     const headers = {
       // Header values of HTTP/2 are bytes: a name beyond ASCII is percent-encoded.
       [userHeader]: encodeURIComponent(by.user.name),

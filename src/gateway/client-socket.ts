@@ -60,6 +60,9 @@ export class ClientSink implements FrameSink {
   }
 }
 
+/** What a client says on the resume channel is a number or two. */
+const maxProgressBytes = 1024;
+
 export interface InputListeners {
   readonly onInvalid: (error: CrashcartError) => void;
   readonly onBytes: (count: number) => void;
@@ -91,7 +94,7 @@ function* framesOf(data: Buffer, isBinary: boolean, protocol: string): Generator
   const payload = data.subarray(1);
   if (channel === channels.stdin) {
     for (const slice of slices(payload)) yield encodeFrame(channel, slice);
-  } else if (channel === channels.resize) {
+  } else if (channel === channels.resize || (channel === channels.resume && payload.length <= maxProgressBytes)) {
     yield encodeFrame(channel, payload);
   } else if (channel === channels.close && protocol.startsWith('v5')) {
     // client-go closes its resize stream as well; only the end of stdin means something to a session.

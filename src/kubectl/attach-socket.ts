@@ -3,6 +3,7 @@ import { attachPath } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { recordedHeader } from '../wire/agent-protocol.ts';
 import { protocols } from '../wire/channel.ts';
+import { type ResumeRequest, resumeQuery } from '../wire/resume.ts';
 import { type ApiClient, readBody } from './api-client.ts';
 import { ApiRefusal } from './api-refusal.ts';
 
@@ -28,10 +29,22 @@ export const isRecorded = (socket: WebSocket): boolean => recorded.has(socket);
  * Opens the stream of a session. It is returned paused: no byte is lost between the handshake and the caller's listeners.
  * @throws ApiRefusal when it was refused, CrashcartError when nobody answered, the signal's reason when it was aborted
  */
-export async function openAttach(api: ApiClient, wanted: Attachment, signal: AbortSignal): Promise<WebSocket> {
+export async function openAttach(
+  api: ApiClient,
+  wanted: Attachment,
+  signal: AbortSignal,
+  resume?: ResumeRequest,
+): Promise<WebSocket> {
   const { agent, options, headers } = await api.access();
   const { stdin, tty, observe } = wanted;
-  const query = { stdin, stdout: true, stderr: !tty, tty, ...(observe ? { observe } : {}) };
+  const query = {
+    stdin,
+    stdout: true,
+    stderr: !tty,
+    tty,
+    ...(observe ? { observe } : {}),
+    ...(resume ? resumeQuery(resume) : {}),
+  };
   const url = api.url(attachPath(wanted.namespace, wanted.name), query);
   url.protocol = 'wss:';
   signal.throwIfAborted();

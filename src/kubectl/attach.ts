@@ -1,6 +1,7 @@
 import { isTerminal } from '../api/debug-session.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { usage } from './command-line.ts';
+import { escapeOf } from './escape.ts';
 import { endsOf, note } from './host.ts';
 import { apiOf, type Invocation } from './invocation.ts';
 import { sessionName } from './session-name.ts';
@@ -25,7 +26,16 @@ export async function attach(invocation: Invocation): Promise<number> {
     if (line.switch('watch')) {
       if (line.switch('stdin')) throw usage('--watch only reads along: leave out --stdin');
       note(host, `watching ${name}: what you type goes nowhere, Ctrl-C ends it`);
-      const watching = { namespace, name, tty: false, stdin: false, observe: true, owned: false, remove: false };
+      const watching = {
+        namespace,
+        name,
+        tty: false,
+        stdin: false,
+        observe: true,
+        owned: false,
+        remove: false,
+        escape: undefined,
+      };
       return await visit({ api, host, signals }, watching);
     }
     const ends = endsOf();
@@ -35,7 +45,10 @@ export async function attach(invocation: Invocation): Promise<number> {
     const stdin = line.switch('stdin') ?? (spec.tty ? tty || ends.stdinIsData : spec.stdin);
     // The last lines may be all that a person sees of it before a quiet prompt.
     if (tty && !isTerminal(status?.phase)) note(host, `attached to ${name}: press Enter if there is no prompt`);
-    return await visit({ api, host, signals }, { namespace, name, tty, stdin, owned: false, remove: false });
+    return await visit(
+      { api, host, signals },
+      { namespace, name, tty, stdin, owned: false, remove: false, escape: escapeOf(line, host.env) },
+    );
   } finally {
     await api.close();
   }

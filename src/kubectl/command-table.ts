@@ -48,6 +48,12 @@ export const connectionFlags: readonly Flag[] = [
 
 export const commonFlags: readonly Flag[] = [namespaceFlag, helpFlag];
 
+const escapeFlag: Flag = {
+  name: 'escape',
+  value: 'KEY',
+  help: 'key of the escape sequence on a terminal: KEY . leaves, KEY ? helps (default ^], none: off)',
+};
+
 const open: Verb = {
   name: '',
   synopsis: 'TARGET [-c CONTAINER] [flags] [-- COMMAND [ARG...]]',
@@ -62,6 +68,7 @@ const open: Verb = {
     'exit code is that of the command. Standard input is passed on with -i, and also without it when it is a pipe or a file:',
     'inside a "while read" loop write --stdin=false, or </dev/null.',
     'Ctrl-C ends a command that has no terminal, with its session; with a terminal it goes to the command.',
+    'On a terminal, Ctrl-] . leaves a session that goes on, and Ctrl-] ? shows what else there is. A connection that is lost comes back by itself.',
   ],
   flags: [
     {
@@ -89,6 +96,7 @@ const open: Verb = {
     },
     { name: 'max-duration', value: 'DURATION', help: 'end the session after this time, as 1h30m' },
     { name: 'idle-timeout', value: 'DURATION', help: 'end the session when nobody uses it for this time' },
+    escapeFlag,
     { name: 'rm', help: 'delete the DebugSession object afterwards instead of keeping it as a record' },
   ],
   examples: [
@@ -113,6 +121,7 @@ const attach: Verb = {
   flags: [
     { name: 'stdin', short: 'i', help: 'pass standard input on (default: as the session was made)' },
     { name: 'watch', short: 'w', help: 'only read along: type nothing, change no window, disturb nobody' },
+    escapeFlag,
   ],
   examples: [
     ['Back to a session', 'kubectl crashcart attach web-0-x7k2p -n shop'],

@@ -3,6 +3,7 @@ import { plural } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { explain, isAboutRequest } from './api-refusal.ts';
 import { openAttach } from './attach-socket.ts';
+import { Carried } from './carried.ts';
 import { codeOfSignal, note } from './host.ts';
 import { apiOf, type Invocation } from './invocation.ts';
 import { sessionName } from './session-name.ts';
@@ -39,7 +40,7 @@ export async function logs(invocation: Invocation): Promise<number> {
     });
     const enough = line.switch('follow') ? undefined : afterSilence(socket);
     const signal = enough ? AbortSignal.any([signals.signal, enough.signal]) : signals.signal;
-    const end = await new SessionStream(socket, host).run({ stdin: false, signal });
+    const end = await new SessionStream(socket, host).run({ stdin: false, signal, carried: new Carried() });
     enough?.stop();
     if (signals.received) return codeOfSignal(signals.received);
     if (end.type === 'cut') throw new CrashcartError(reasons.AgentLost, `${end.why}: the output ends here, try again`);

@@ -1,4 +1,5 @@
 import type { ApiClient } from './api-client.ts';
+import { escapeOf } from './escape.ts';
 import { endsOf, type Host, note } from './host.ts';
 import { apiOf, type Invocation } from './invocation.ts';
 import { newSession, wantedSpec } from './new-session.ts';
@@ -24,10 +25,11 @@ export async function open(invocation: Invocation): Promise<number> {
     const { promise: sent, resolve: onSent } = Promise.withResolvers<void>();
     const [{ visit }] = await Promise.all([sent.then(() => import('./visit.ts')), createSession(api, session, onSent)]);
     const { name } = session.metadata;
+    const key = escapeOf(line, host.env);
     const remove = line.switch('rm') ?? false;
     return await visit(
       { api, host, signals },
-      { namespace, name, tty: spec.tty, stdin: spec.stdin, owned: true, remove },
+      { namespace, name, tty: spec.tty, stdin: spec.stdin, owned: true, remove, escape: key },
     );
   } finally {
     await api.close();

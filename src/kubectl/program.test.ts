@@ -9,6 +9,7 @@ import { eventually } from '../../test/support/eventually.ts';
 import { plugin, runPlugin, startPlugin } from '../../test/support/plugin-process.ts';
 import { ScriptedShell } from '../../test/support/scripted-shell.ts';
 import { Terminal } from '../../test/support/terminal.ts';
+import { channels, encodeMessage } from '../wire/channel.ts';
 
 // The real program, as a process, in a real terminal where it matters, against a double of the API server.
 // Each test starts processes, on a machine that may be busy with others.
@@ -293,11 +294,47 @@ test('the create and the attach share one connection, and say who asks', async (
   const [create, attach] = api.requests;
   expect(create?.headers).toMatchObject({ authorization: 'Bearer secret-token', 'impersonate-user': 'jane' });
   expect(attach?.headers).toMatchObject({ authorization: 'Bearer secret-token', 'impersonate-group': 'a, b' });
-  expect(attach?.url).toMatch(/\/attach\?stdin=false&stdout=true&stderr=true&tty=false$/);
+  expect(attach?.url).toMatch(
+    /\/attach\?stdin=false&stdout=true&stderr=true&tty=false&resume=tail&client=[0-9a-f]{16}$/,
+  );
 });
 
 test('a server that only knows v4 serves too', async () => {
   api.protocols = ['v4.channel.k8s.io'];
   api.attached = (socket) => new ScriptedShell(socket).exit(5);
   expect((await runPlugin(api, ['web-0', '--', 'true'])).code).toBe(5);
+});
+
+test('a connection that is cut comes back by itself: no byte twice, none lost, input once', async () => {
+  const typed: string[] = [];
+  const asked: string[] = [];
+  let connections = 0;
+  api.attached = (socket, _session, query) => {
+    connections += 1;
+    asked.push(query.get('resume') ?? '');
+    const say = (resumption: object): void =>
+      socket.send(encodeMessage(channels.resume, Buffer.from(JSON.stringify(resumption))));
+    const far = new ScriptedShell(socket);
+    far.onInput = (all) => {
+      typed.push(`${connections}:${all.trim()}`);
+      // The first connection breaks with the input taken by nobody.
+      if (connections === 1) far.cut();
+      else far.exit(3);
+    };
+    if (connections === 1) {
+      say({ position: 0, input: 0 });
+      far.out('one ');
+    } else {
+      say({ position: 4, input: 0 });
+      far.out('two\n');
+    }
+  };
+  const { child, exited } = startPlugin(api, ['web-0', '-i', '--', 'cat'], 'pipe');
+  const [stdout, stderr] = [buffer(child.stdout!), buffer(child.stderr!)];
+  child.stdout?.once('data', () => child.stdin?.write('hello\n'));
+  expect(await exited).toBe(3);
+  expect((await stdout).toString()).toBe('one two\n');
+  expect(typed).toEqual(['1:hello', '2:hello']);
+  expect(asked).toEqual(['tail', '4']);
+  expect((await stderr).toString()).toMatch(/connection lost, coming back\n.*connected again\n$/s);
 });

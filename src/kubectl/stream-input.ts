@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { channels, encodeMessage } from '../wire/channel.ts';
+import type { Carried } from './carried.ts';
 
 /** Payload of one message: readers in Go have buffers of this size. */
 const pieceBytes = 32 * 1024;
@@ -8,30 +9,62 @@ const pieceBytes = 32 * 1024;
 const highWater = 1024 * 1024;
 const lowWater = 256 * 1024;
 
+/** Between what is typed and the session: answers what to send, and acts on what is for us. */
+export type Filter = (typed: Buffer) => Buffer;
+
 /**
  * Sends what can be read from `input`, and its end where the protocol has a word for it (v5). Under v4 the end of input cannot
- * be told: the command does not see it. Returns `stop`.
+ * be told: the command does not see it. What an earlier connection did not bring over is sent first, by `replay`, once it is known. Answers
+ * how to stop, and what to do when input was confirmed.
  */
-export function sendInput(input: Readable, socket: WebSocket): () => void {
-  const onSent = (): void => {
-    if (input.isPaused() && socket.bufferedAmount < lowWater) input.resume();
+export function sendInput(
+  input: Readable,
+  socket: WebSocket,
+  carried: Carried,
+  filter: Filter,
+): { readonly stop: () => void; readonly confirmed: () => void; readonly replay: () => void } {
+  const flow = (): void => {
+    if (input.isPaused() && !carried.full && socket.bufferedAmount < lowWater) input.resume();
   };
-  const onData = (chunk: Buffer): void => {
+  const send = (chunk: Buffer): void => {
     for (let at = 0; at < chunk.length; at += pieceBytes) {
-      socket.send(encodeMessage(channels.stdin, chunk.subarray(at, at + pieceBytes)), onSent);
+      socket.send(encodeMessage(channels.stdin, chunk.subarray(at, at + pieceBytes)), flow);
     }
-    if (socket.bufferedAmount > highWater) input.pause();
   };
-  const onEnd = (): void => {
+  const onData = (typed: Buffer): void => {
+    const chunk = filter(typed);
+    if (chunk.length === 0) return;
+    carried.sent(chunk);
+    send(chunk);
+    if (carried.full || socket.bufferedAmount > highWater) input.pause();
+  };
+  const sendEnd = (): void => {
     if (socket.protocol.startsWith('v5.')) socket.send(Buffer.from([channels.close, channels.stdin]), () => undefined);
   };
-  input.on('data', onData);
-  input.once('end', onEnd);
-  // A terminal that vanished reads as EIO: there will be no more input.
-  input.once('error', onEnd);
-  return () => {
-    input.off('data', onData);
-    input.off('end', onEnd);
-    input.pause();
+  const onEnd = (): void => {
+    carried.inputEnded = true;
+    sendEnd();
+  };
+  const start = (): void => {
+    input.on('data', onData);
+    input.once('end', onEnd);
+    // A terminal that vanished reads as EIO: there will be no more input.
+    input.once('error', onEnd);
+  };
+  // Nothing overtakes what the last connection may have lost.
+  if (!carried.resumable) start();
+  return {
+    stop: () => {
+      input.off('data', onData);
+      input.off('end', onEnd);
+      input.off('error', onEnd);
+      input.pause();
+    },
+    confirmed: flow,
+    replay: () => {
+      for (const chunk of carried.unconfirmed) send(chunk);
+      if (carried.inputEnded) sendEnd();
+      else start();
+    },
   };
 }

@@ -4,7 +4,6 @@ import { type DebugSession, isTerminal, type Phase } from '../api/debug-session.
 import { plural } from '../api/names.ts';
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import { RawTerminal } from '../terminal/raw-terminal.ts';
 import type { ApiClient } from './api-client.ts';
 import { explain, isAboutRequest } from './api-refusal.ts';
 import { type Attachment, isRecorded, openAttach } from './attach-socket.ts';
@@ -12,13 +11,15 @@ import { codeOfSignal, type Host, note } from './host.ts';
 import { Progress, progressOf } from './progress.ts';
 import { deleteSession, failureOf, peekSession } from './sessions-api.ts';
 import type { SignalWatch } from './signals.ts';
-import { SessionStream, type StreamEnd } from './stream.ts';
+import { Stay } from './stay.ts';
 
 export interface Visit extends Attachment {
   /** This command made the session: what goes wrong before it is reached ends it, and Ctrl-C does without a terminal. */
   readonly owned: boolean;
   /** Delete the record afterwards. */
   readonly remove: boolean;
+  /** The key of the escape sequence; undefined: off. */
+  readonly escape: number | undefined;
 }
 
 interface Tools {
@@ -33,10 +34,11 @@ const brokenPipeCode = 141;
 
 /** Attaches, carries the bytes until the end, and returns the exit code. @throws CrashcartError for a person */
 export async function visit(tools: Tools, wanted: Visit): Promise<number> {
-  const socket = await reach(tools, wanted);
+  const stay = new Stay(tools, wanted);
+  const socket = await reach(tools, wanted, stay.carried.id);
   if (socket === undefined) return leave(tools, wanted, wanted.owned);
   if (isRecorded(socket)) note(tools.host, 'this session is recorded: all that it shows, not what you type unseen');
-  const end = await stay(tools, wanted, socket);
+  const end = await stay.run(socket);
   switch (end.type) {
     case 'exit':
       return conclude(tools, wanted, end.outcome);
@@ -45,31 +47,34 @@ export async function visit(tools: Tools, wanted: Visit): Promise<number> {
     case 'broken-pipe':
       if (wanted.owned) await endQuietly(tools, wanted);
       return brokenPipeCode;
+    case 'detached':
+      note(tools.host, comeBack(wanted));
+      return 0;
     case 'aborted':
       return leave(tools, wanted, wanted.owned && (!wanted.tty || wanted.remove));
   }
 }
 
 /** The open stream; undefined when a signal came first. */
-async function reach({ api, host, signals }: Tools, wanted: Visit): Promise<WebSocket | undefined> {
+async function reach({ api, host, signals }: Tools, wanted: Visit, id: bigint): Promise<WebSocket | undefined> {
   using _progress = new Progress(host, async () => {
     const session = await peekSession(api, wanted.namespace, wanted.name);
     return session ? progressOf(session) : '';
   });
   try {
-    return await openPatiently(api, wanted, signals.signal);
+    return await openPatiently(api, wanted, signals.signal, id);
   } catch (caught) {
     if (signals.received) return undefined;
     throw await afterRefusal(api, wanted, caught);
   }
 }
 
-async function openPatiently(api: ApiClient, wanted: Visit, signal: AbortSignal): Promise<WebSocket> {
+async function openPatiently(api: ApiClient, wanted: Visit, signal: AbortSignal, id: bigint): Promise<WebSocket> {
   const backoff = new Backoff({ initialMs: 200, maxMs: 2_000 });
   const startedAt = performance.now();
   for (;;) {
     try {
-      return await openAttach(api, wanted, signal);
+      return await openAttach(api, wanted, signal, { id });
     } catch (caught) {
       if (signal.aborted || !mayPass(caught) || performance.now() - startedAt > patienceMs) throw caught;
       await backoff.wait(signal);
@@ -107,16 +112,8 @@ const removed = (api: ApiClient, namespace: string, name: string): Promise<strin
     () => `the session is still there: kubectl crashcart rm ${name} -n ${namespace}`,
   );
 
-async function stay({ host, signals }: Tools, wanted: Visit, socket: WebSocket): Promise<StreamEnd> {
-  const stream = new SessionStream(socket, host);
-  if (!wanted.tty) return stream.run({ stdin: wanted.stdin, signal: signals.signal });
-  using terminal = new RawTerminal(host, (size) => stream.resize(size));
-  const saw = (output: Buffer): void => terminal.saw(output);
-  const end = await stream.run({ stdin: wanted.stdin, signal: signals.signal, saw });
-  // The shell left the cursor wherever it was; what we have to say starts a line of its own.
-  if (end.type !== 'exit') host.stderr.write('\r\n');
-  return end;
-}
+const comeBack = ({ name, namespace }: Visit): string =>
+  `detached; the session goes on: kubectl crashcart attach ${name} -n ${namespace}`;
 
 async function conclude(tools: Tools, wanted: Visit, outcome: { code: number; reason?: string; message?: string }) {
   // A command's own exit speaks for itself; what a limit, a deletion or a failure ended has to be said.

@@ -78,6 +78,11 @@ export function listCgroups(layout: CgroupLayout, path: string): readonly string
   return [...new Set(names.map((name) => basename(name)))];
 }
 
+/** Those in it, in any hierarchy. */
+export function listProcesses(layout: CgroupLayout, path: string): readonly number[] {
+  return [...new Set(roots(layout).flatMap((root) => processes(join(root, path))))];
+}
+
 /** Directories of the hierarchies' roots. */
 export const roots = (layout: CgroupLayout): readonly string[] => [
   ...(layout.unified === undefined ? [] : [layout.unified]),

@@ -2,6 +2,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import { closeAll, type Fd, invoke, type Kernel } from './kernel.ts';
 
 const closeOnExec = 0o2000000;
+const nonBlocking = 0o4000;
 const closeRangeCloexec = 0x4;
 const lastFd = 0xffffffff;
 
@@ -11,6 +12,17 @@ export function openPipe(kernel: Kernel): { readonly read: Fd; readonly write: F
   invoke(kernel, 'pipe2', 'O_CLOEXEC', ends, closeOnExec);
   return { read: ends.readInt32LE(0) as Fd, write: ends.readInt32LE(4) as Fd };
 }
+
+/** The same, and whoever finds it full or empty does not wait. For bytes that only wake the other end. */
+export function openWakePipe(kernel: Kernel): { readonly read: Fd; readonly write: Fd } {
+  const ends = Buffer.alloc(8);
+  invoke(kernel, 'pipe2', 'O_CLOEXEC | O_NONBLOCK', ends, closeOnExec | nonBlocking);
+  return { read: ends.readInt32LE(0) as Fd, write: ends.readInt32LE(4) as Fd };
+}
+
+/** Memory without a name, for processes that are given its descriptor. */
+export const openMemory = (kernel: Kernel, name: string): Fd =>
+  invoke(kernel, 'memfd_create', name, name, memfd.closeOnExec) as Fd;
 
 /** At the start of a program: what it inherited itself must not reach a session. */
 export function keepInheritedDescriptors(kernel: Kernel): void {

@@ -13,7 +13,7 @@ test('the defaults are the places that the chart mounts', () => {
     toolboxes: '/toolboxes',
     cgroupRoot: '/sys/fs/cgroup',
     enter: '/usr/lib/crashcart/crashcart-enter',
-    state: '/dev/shm/crashcart',
+    state: '/run/crashcart',
     gateway: 'crashcart-tunnel.tools.svc',
     tunnelPort: 10_251,
     caFile: '/etc/crashcart/ca/ca.crt',

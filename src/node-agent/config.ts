@@ -70,8 +70,8 @@ function createProgram({ env, version, print }: ConfigSource): Command {
       .option('--toolboxes <directory>', 'holds NAME.erofs for every toolbox', absolute, '/toolboxes')
       .option('--cgroup-root <directory>', "the node's cgroup hierarchy", absolute, '/sys/fs/cgroup')
       .option('--enter <path>', 'the program that enters containers', absolute, '/usr/lib/crashcart/crashcart-enter')
-      // In a pod /dev/shm belongs to the pod, is writable whatever the root is, and outlives a restart of the container.
-      .option('--state <directory>', 'journal of what stands in containers', absolute, '/dev/shm/crashcart')
+      // Of the node, not of the pod: it outlives both. Of this boot only: so do sessions.
+      .option('--state <directory>', 'what the next agent needs to find our sessions', absolute, '/run/crashcart')
       .option('--gateway <name>', 'headless Service of the gateways', `${tunnelService}.${namespace}.svc`)
       .option('--tunnel-port <port>', 'of the gateways', port, 10_251)
       .option(

@@ -5,13 +5,18 @@ import { CrashcartError, describe } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
 import { keepInheritedDescriptors } from '../linux/descriptors.ts';
 import { loadKernel } from '../linux/kernel.ts';
+
+import { adoptSessions } from './adopt.ts';
 import { type Config, parseConfig } from './config.ts';
 import { connectCri } from './cri/cri.ts';
 import { serveHealth } from './health.ts';
 import { createLauncher } from './launcher.ts';
 import { createMetrics } from './metrics.ts';
+import { lockNode } from './node-lock.ts';
 import { Recordings } from './recording/recordings.ts';
+import { sessionsCgroup } from './session/cgroup-path.ts';
 import { openProcessDeps } from './session/deps.ts';
+import { readParents } from './session/parents.ts';
 import { sweepLeftovers } from './session/sweep.ts';
 import { Registry } from './sessions/registry.ts';
 import { findCgroupOfAnyContainer, openAllToolboxes, probeNode } from './startup.ts';
@@ -46,25 +51,39 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     ...(recordings ? { recordings } : {}),
   });
   let tunnels = 0;
+  let standby = true;
   const health = await serveHealth({
     port: config.metricsPort,
     registry: metrics.registry,
     checks: {
       agent: async () => (stop.aborted ? 'shutting down' : undefined),
-      tunnel: async () => (tunnels === 0 ? `not connected to a gateway at ${config.gateway}` : undefined),
+      // An update that waits for the newer agent before it ends the older one must not wait for ever.
+      tunnel: async () => (tunnels === 0 && !standby ? `not connected to a gateway at ${config.gateway}` : undefined),
       toolboxes: async () => (processes.toolboxes.names().length === 0 ? `none in ${config.toolboxes}` : undefined),
       runtime: async () => void (await cri.version()),
     },
   });
+  /** Whatever an earlier agent left without a supervisor; needs the runtime to know where to look. */
+  const sweep = async (): Promise<void> => {
+    const near = await findCgroupOfAnyContainer(cri, log, stop);
+    if (near === undefined) return;
+    const parents = [sessionsCgroup(near), ...readParents(config.state)];
+    adoptSessions(processes, sessions, parents, log);
+    const { leftovers } = await sweepLeftovers({ ...processes, stateDirectory: config.state }, parents, sessions);
+    for (const each of leftovers) log.error('could not sweep up', { leftovers: each });
+  };
   metrics.kernelFeatures({ ...(await probeNode(kernel, processes.cgroups, log)) });
   openAllToolboxes(kernel, processes.toolboxes, log);
-  const near = await findCgroupOfAnyContainer(cri, log, stop);
-  if (near !== undefined) {
-    const swept = await sweepLeftovers({ ...processes, stateDirectory: config.state }, near);
-    for (const leftovers of swept.leftovers) log.error('could not sweep up', { leftovers });
-  }
+  using lock = await lockNode(kernel, config.state, log, stop);
+  if (lock === undefined) return void health.close();
+  standby = false;
+  const adopted = adoptSessions(processes, sessions, readParents(config.state), log);
+  if (adopted > 0) log.info('took sessions over from an earlier agent', { adopted });
+  const swept = sweep();
+  // Who has sessions is wanted at once; whoever has none waits until it could start one.
+  if (adopted === 0) await swept;
 
-  // The sessions of an earlier agent are gone: what it wrote of them ends here.
+  // What an earlier agent wrote of its sessions ends here.
   await recordings?.recover(new Set());
   const expiry = setInterval(() => void recordings?.expire(), expireEveryMs);
 
@@ -88,9 +107,10 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
   });
   log.info('ready for orders');
   await aborted(stop);
-  await endSessions(sessions, log);
+  await letGo(sessions, log);
   clearInterval(expiry);
   hangUp.abort();
+  await swept;
   await connected;
   health.close();
 }
@@ -112,14 +132,15 @@ async function openRecordings(config: Config, log: Logger): Promise<Recordings |
   }
 }
 
-/** Ends all of them and proves it, while the gateways can still be told. */
-async function endSessions(sessions: Registry, log: Logger): Promise<void> {
+/** The sessions go on under their supervisors. Those that were just ending are proven to be gone, while the gateways can still be told. */
+async function letGo(sessions: Registry, log: Logger): Promise<void> {
   const left = await Promise.race([sessions.shutdown(), sleep(shutdownMs, sessions.list(), { ref: false })]);
-  for (const { uid, cleanedUp, leftovers } of left) {
-    if (!cleanedUp) log.error('a session could not be cleaned up', { uid, leftovers });
+  for (const { uid, phase, cleanedUp, leftovers } of left) {
+    if (phase !== 'Running' && !cleanedUp) log.error('a session could not be cleaned up', { uid, leftovers });
   }
-  const until = performance.now() + farewellMs;
-  while (sessions.list().some(({ attached }) => attached > 0) && performance.now() < until) await sleep(10);
+  log.info('letting go of the sessions', { running: left.filter(({ phase }) => phase === 'Running').length });
+  const ending = (): boolean => sessions.list().some(({ phase, attached }) => phase !== 'Running' && attached > 0);
+  for (const until = performance.now() + farewellMs; ending() && performance.now() < until; ) await sleep(10);
   // One more turn for what was written last.
   if (left.length > 0) await sleep(50);
 }

@@ -68,6 +68,19 @@ export class RawTerminal implements Disposable {
     this.#host.kill(this.#host.pid, 'SIGSTOP');
   };
 
+  /** The size as it is now. */
+  tellSize(): void {
+    this.#tellSize();
+  }
+
+  /** Lets a full-screen program draw itself anew: it does when its window changes. */
+  redraw(): void {
+    const [width, height] = this.#host.stdout.getWindowSize();
+    if (!this.#modes.fullScreen || width < 1 || height < 2) return;
+    this.#onSize({ width, height: height - 1 });
+    this.#onSize({ width, height });
+  }
+
   readonly #tellSize = (): void => {
     const [width, height] = this.#host.stdout.getWindowSize();
     if (width > 0 && height > 0) this.#onSize({ width, height });

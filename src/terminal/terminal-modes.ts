@@ -18,6 +18,11 @@ export class ModeTracker {
     this.#tail = /\x1b(?:\[(?:\?[0-9;]{0,64})?)?$/.exec(text)?.[0] ?? '';
   }
 
+  /** A program has the second screen. */
+  get fullScreen(): boolean {
+    return [47, 1047, 1049].some((mode) => this.#on.has(mode));
+  }
+
   /** What switches them off again; empty when there is nothing to do. */
   undo(): string {
     const sequences = [...this.#on].map((mode) => (normallyOn.has(mode) ? `\x1b[?${mode}h` : `\x1b[?${mode}l`));

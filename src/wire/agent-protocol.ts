@@ -6,7 +6,7 @@
  *   GET    /v1/sessions               → NDJSON of SessionEvent      a full list first, then every change; never ends by itself
  *   PUT    /v1/sessions/UID           DesiredSession → ObservedSession   idempotent; answers as soon as it is accepted
  *   DELETE /v1/sessions/UID?reason=R  → ObservedSession             idempotent; answers when the teardown is proven (cleanedUp)
- *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=     frames both ways; 200 once the command runs (the agent holds
+ *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=[&resume=&client=]  frames both ways; 200 once the command runs (the agent holds
  *                                                                  the answer while it prepares), else a Refusal
  *   GET    /v1/recordings             → StoredRecordings            those that are finished and still on the node
  *   GET    /v1/recordings/UID?from=N&limit=M  → bytes of the file, of one being written too; the header says how many there are
@@ -41,7 +41,7 @@ export interface Identity {
   /** Projected ServiceAccount token with our audience; reviewed by the gateway, which takes the node name from it. */
   readonly token: string;
   readonly version: string;
-  /** New at every start of the agent: another one means that the sessions before it are gone. */
+  /** New at every start of the agent. It says nothing about sessions: an agent takes over those of the one before it. */
   readonly instance: string;
 }
 
@@ -67,6 +67,8 @@ export interface DesiredSession {
   readonly idleTimeoutMs: number;
   /** Left out: the session is not recorded. */
   readonly recording?: RecordingOrder;
+  /** Left out: nobody has to be attached. */
+  readonly detachGraceMs?: number;
 }
 
 export interface RecordingOrder {
@@ -120,6 +122,8 @@ export interface ObservedSession {
   readonly exit?: ObservedExit;
   readonly attached: number;
   readonly recording?: ObservedRecording;
+  /** As it was told last: `PUT` again with another one extends the session. */
+  readonly maxDurationMs?: number;
   /** True once nothing of it is left on the node: proven, not assumed. */
   readonly cleanedUp: boolean;
   /** What the teardown could not remove, when it could not. */

@@ -1,7 +1,10 @@
 import { CrashcartError, reasons } from '../base/errors.ts';
 
-/** The channels of `v5.channel.k8s.io`: the first byte of every binary message. */
-export const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
+/**
+ * The channels of `v5.channel.k8s.io`: the first byte of every binary message. `resume` is ours (resume.ts), and used only with a client that
+ * asked for it.
+ */
+export const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, resume: 100, close: 255 } as const;
 
 /** In our order of preference. v5 is v4 plus the close channel: without it a client cannot say "end of input". */
 export const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;

@@ -40,6 +40,7 @@ export function parseDesiredSession(value: unknown): DesiredSession {
     maxDurationMs: session.integer('maxDurationMs', 1, maxDurationMs),
     idleTimeoutMs: session.integer('idleTimeoutMs', 1, maxDurationMs),
     ...session.optional('recording', parseRecording),
+    ...session.optional('detachGraceMs', (fields, name) => fields.integer(name, 1, maxDurationMs)),
   };
 }
 

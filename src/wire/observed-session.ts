@@ -41,6 +41,7 @@ export function parseObservedSession(value: unknown): ObservedSession {
     ...session.optional('exit', parseExit),
     attached: session.integer('attached', 0, Number.MAX_SAFE_INTEGER),
     ...session.optional('recording', parseRecording),
+    ...session.optional('maxDurationMs', (fields, name) => fields.integer(name, 0, Number.MAX_SAFE_INTEGER)),
     cleanedUp: session.flag('cleanedUp'),
     ...session.optional('leftovers', (fields, name) => fields.text(name, maxMessageLength)),
   };

@@ -52,6 +52,7 @@ const endSentences: Partial<Record<Reason, string>> = {
   MaxDurationExceeded:
     'the session reached its maxDuration and was ended: start another one, with a longer maxDuration',
   IdleTimeout: 'nobody used the session for its idleTimeout and it was ended: start another one',
+  DetachGraceExceeded: 'nobody was attached to the session for its detachGrace and it was ended: start another one',
   Deleted: 'the DebugSession was deleted and its command ended',
   ContainerExited: 'the container ended, and the session with it',
   AgentLost: 'the connection to the node agent was lost: attach again',
@@ -151,6 +152,7 @@ const codes = {
     reasons.Killed,
     reasons.MaxDurationExceeded,
     reasons.IdleTimeout,
+    reasons.DetachGraceExceeded,
     reasons.Deleted,
     reasons.SessionEnded,
   ],

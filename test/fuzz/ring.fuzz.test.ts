@@ -1,25 +1,38 @@
+import { writeSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { Ring } from '../../src/node-agent/sessions/ring.ts';
+import { loadKernel } from '../../src/linux/kernel.ts';
+import { SessionMemory } from '../../src/node-agent/session/memory.ts';
+import { parseProgress, parseResumption } from '../../src/wire/resume.ts';
 import { fuzz } from './fuzz.ts';
 
-const pushes = fc.array(fc.tuple(fc.constantFrom(1, 2), fc.uint8Array({ maxLength: 90 })), { maxLength: 30 });
+const memory = SessionMemory.create(loadKernel());
+const word = fc.oneof(fc.bigInt({ min: 0n, max: 1n << 22n }), fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }));
+
 fuzz(
-  'ring: the last bytes in their order, and never more than its capacity',
-  fc.tuple(fc.integer({ min: 1, max: 200 }), pushes, fc.integer({ min: 1, max: 64 })),
-  ([capacity, pushed, maxPayload]) => {
-    const ring = new Ring(capacity);
-    const all: [number, number][] = [];
-    for (const [channel, bytes] of pushed) {
-      ring.push(channel, bytes);
-      for (const byte of bytes) all.push([channel, byte]);
-      expect(ring.length).toBe(Math.min(all.length, capacity));
+  'ring: whatever stands in the shared memory, a reading ends, goes forwards and stays within its bound',
+  fc.tuple(fc.array(word, { minLength: 8, maxLength: 16 }), fc.nat(1 << 22), fc.integer({ min: 1, max: 65_536 })),
+  ([words, position, maxBytes]) => {
+    const told = Buffer.alloc(64);
+    for (const [at, value] of words.slice(0, 8).entries()) told.writeBigUInt64LE(value, at * 8);
+    writeSync(memory.fd, told, 0, 64, 0);
+    const runs = Buffer.alloc(64);
+    for (const [at, value] of words.slice(8).entries()) runs.writeBigUInt64LE(value, at * 8);
+    writeSync(memory.fd, runs, 0, 64, 8192);
+    const piece = memory.read(position, maxBytes);
+    if (piece === undefined) return;
+    expect(piece.position).toBeGreaterThanOrEqual(position);
+    expect(piece.payload.length).toBeGreaterThan(0);
+    expect(piece.payload.length).toBeLessThanOrEqual(maxBytes);
+  },
+);
+
+fuzz(
+  'resume: whatever is said on the channel is understood or dropped',
+  fc.uint8Array({ maxLength: 2_000 }),
+  (bytes) => {
+    for (const parsed of [parseProgress(bytes), parseResumption(bytes)]) {
+      if (parsed?.position !== undefined) expect(Number.isSafeInteger(parsed.position)).toBe(true);
     }
-    const held: [number, number][] = [];
-    for (const { channel, payload } of ring.frames(maxPayload)) {
-      expect(payload.length).toBeLessThanOrEqual(maxPayload);
-      for (const byte of payload) held.push([channel, byte]);
-    }
-    expect(held).toEqual(all.slice(-capacity));
   },
 );

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,8 @@ import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import type { AgentLink } from '../../src/gateway/agent-link.ts';
 import type { DesiredSession } from '../../src/wire/agent-protocol.ts';
 import { channels } from '../../src/wire/channel.ts';
-import { FrameDecoder } from '../../src/wire/frames.ts';
+import { encodeFrame, FrameDecoder } from '../../src/wire/frames.ts';
+import { encodeProgress, parseResumption } from '../../src/wire/resume.ts';
 import { exitOfStatus } from '../../src/wire/status.ts';
 import { cgroupProcesses, hierarchies } from '../cluster/cgroup.ts';
 import { type Containerd, type RunningContainer, startContainerd } from '../support/containerd/containerd.ts';
@@ -51,6 +53,22 @@ interface Agent {
 
 async function startAgent(): Promise<Agent> {
   const port = await freePort();
+  const { process: agent, log, exited } = launchAgent(port);
+  const connected = () => gateway.registry.get('node-1')?.sessions() !== undefined;
+  await expect
+    .poll(connected, { timeout: 15_000, message: 'the agent dials' })
+    .toBe(true)
+    .catch((error: unknown) => {
+      throw new Error(`the agent did not connect; its log:\n${log()}`, { cause: error });
+    });
+  const get = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: response.status, body: await response.text() };
+  };
+  return { process: agent, link: gateway.registry.get('node-1')!, log, get, exited };
+}
+
+function launchAgent(port: number): Pick<Agent, 'process' | 'log' | 'exited'> {
   const flags: Readonly<Record<string, string>> = {
     'cri-socket': containerd.socket,
     toolboxes: join(project, 'build/toolbox'),
@@ -78,18 +96,7 @@ async function startAgent(): Promise<Agent> {
       resolve(code);
     });
   });
-  const connected = () => gateway.registry.get('node-1')?.sessions() !== undefined;
-  await expect
-    .poll(connected, { timeout: 15_000, message: 'the agent dials' })
-    .toBe(true)
-    .catch((error: unknown) => {
-      throw new Error(`the agent did not connect; its log:\n${log}`, { cause: error });
-    });
-  const get = async (path: string) => {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
-    return { status: response.status, body: await response.text() };
-  };
-  return { process: agent, link: gateway.registry.get('node-1')!, log: () => log, get, exited };
+  return { process: agent, log: () => log, exited };
 }
 
 const freePort = (): Promise<number> =>
@@ -137,42 +144,142 @@ const sessionCgroups = (): string[] =>
     return existsSync(place) ? readdirSync(place).filter((name) => name.startsWith('0000')) : [];
   });
 
-test('an agent dials, gets ready, runs what it is told, and takes everything away at SIGTERM', async () => {
+/** Attaches as the plugin does: tells what it has, and stops after `until` bytes or at the end. */
+async function take(link: AgentLink, uid: string, from: number, until = Number.POSITIVE_INFINITY) {
+  const query = new URLSearchParams(`stdout=true&stderr=true&resume=${from}&client=00000000000000aa`);
+  const stream = await link.attach(uid, query, {});
+  stream.on('error', () => undefined);
+  const decoder = new FrameDecoder();
+  const pieces: Buffer[] = [];
+  let position = from;
+  let exit: ReturnType<typeof exitOfStatus> | undefined;
+  const received = async (): Promise<void> => {
+    for await (const chunk of stream) {
+      for (const { channel, payload } of decoder.push(chunk as Buffer)) {
+        if (channel === channels.resume) {
+          const told = parseResumption(payload);
+          expect(told?.lost).toBeUndefined();
+          if (told?.position !== undefined) expect(told.position).toBe(position);
+        }
+        if (channel === channels.status) exit = exitOfStatus(payload);
+        if (channel !== channels.stdout) continue;
+        pieces.push(Buffer.from(payload));
+        position += payload.length;
+        stream.write(encodeFrame(channels.resume, encodeProgress({ position })));
+      }
+      if (position >= until) return;
+    }
+  };
+  await received().catch(() => undefined);
+  return { bytes: Buffer.concat(pieces), position, exit };
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const disconnected = () => expect.poll(() => gateway.registry.get('node-1'), { timeout: 10_000 }).toBeUndefined();
+const phaseOf = (link: AgentLink, uid: string) => link.sessions()?.get(uid)?.phase;
+
+async function endOf(agent: Agent): Promise<void> {
+  for (const uid of agent.link.sessions()?.keys() ?? []) await agent.link.remove(uid, 'Deleted');
+  agent.process.kill('SIGTERM');
+  expect(await agent.exited).toBe(0);
+  await disconnected();
+  expect(sessionCgroups()).toEqual([]);
+  expect(cgroupProcesses(`${containerd.cgroup}/crashcart`)).toEqual([]);
+}
+
+test('an agent dials, gets ready, runs what it is told, and its sessions go on after its SIGTERM', async () => {
   const agent = await startAgent();
   await expect.poll(() => agent.get('/readyz')).toEqual({ status: 200, body: 'ok\n' });
   await agent.link.put(desired('1'), 'audit-7');
-  const { exit } = await exitSeenBy(agent.link, desired('1').uid);
+  await exitSeenBy(agent.link, desired('1').uid);
   const { body } = await agent.get('/metrics');
   expect(body).toContain('crashcart_agent_sessions{phase="Running"} 1');
   expect(body).toContain('crashcart_agent_kernel_feature{feature="openat2"} 1');
   expect(body).toContain('crashcart_agent_tunnels 1');
   agent.process.kill('SIGTERM');
-  expect(await exit).toMatchObject({ code: 137, reason: 'AgentRestarted' });
   expect(await agent.exited).toBe(0);
-  expect(sessionCgroups()).toEqual([]);
+  await disconnected();
   expect(agent.log()).toContain('"auditId":"audit-7"');
   expect(agent.log()).not.toContain('"level":"error"');
+  const next = await startAgent();
+  expect(phaseOf(next.link, desired('1').uid)).toBe('Running');
+  await endOf(next);
 });
 
-test('an agent that was killed leaves a session that the next one sweeps up before it takes orders', async () => {
+test('fifty megabytes of output arrive whole over three agents that are killed while it flows', async () => {
+  const command = ['sh', '-c', 'seq 1 6600000; exit 7'];
+  let agent = await startAgent();
+  await agent.link.put({ ...desired('2'), command });
+  const parts: Buffer[] = [];
+  let position = 0;
+  for (const until of [9_000_000, 23_000_000, 37_000_000]) {
+    const { bytes, position: reached } = await take(agent.link, desired('2').uid, position, until);
+    parts.push(bytes);
+    position = reached;
+    expect(position).toBeGreaterThanOrEqual(until);
+    agent.process.kill('SIGKILL');
+    await agent.exited;
+    await disconnected();
+    agent = await startAgent();
+    expect(phaseOf(agent.link, desired('2').uid)).toBe('Running');
+  }
+  const { bytes, exit } = await take(agent.link, desired('2').uid, position);
+  parts.push(bytes);
+  expect(exit).toMatchObject({ code: 7 });
+  const expected = execFileSync('seq', ['1', '6600000'], { maxBuffer: 100_000_000 });
+  expect(expected.length).toBeGreaterThan(50_000_000);
+  expect(sha256(Buffer.concat(parts))).toBe(sha256(expected));
+  await endOf(agent);
+}, 90_000);
+
+test('a command that ends while there is no agent keeps its exit code and its output', async () => {
   const first = await startAgent();
-  await first.link.put(desired('2'));
-  const { exit } = await exitSeenBy(first.link, desired('2').uid);
-  const cut = expect(exit).rejects.toThrow('Premature close');
-  const before = cgroupProcesses(`${containerd.cgroup}/crashcart`);
-  expect(before.length).toBeGreaterThan(0);
+  await first.link.put({ ...desired('3'), command: ['sh', '-c', 'sleep 1; echo done; exit 9'] });
+  await expect.poll(() => phaseOf(first.link, desired('3').uid)).toBe('Running');
   first.process.kill('SIGKILL');
   await first.exited;
-  await cut;
-  await expect.poll(() => gateway.registry.get('node-1')).toBeUndefined();
-  expect(sessionCgroups()).not.toEqual([]);
+  await disconnected();
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
   const second = await startAgent();
-  expect(second.link.instance).not.toBe(first.link.instance);
-  expect(second.link.sessions()?.size).toBe(0);
-  expect(sessionCgroups()).toEqual([]);
-  expect(cgroupProcesses(`${containerd.cgroup}/crashcart`)).toEqual([]);
-  second.process.kill('SIGTERM');
-  expect(await second.exited).toBe(0);
+  const { bytes, exit } = await take(second.link, desired('3').uid, 0);
+  expect(bytes.toString()).toBe('done\n');
+  expect(exit).toMatchObject({ code: 9 });
+  expect(second.link.sessions()?.get(desired('3').uid)).toMatchObject({ exit: { code: 9, reason: 'Completed' } });
+  await endOf(second);
+});
+
+test('what an agent left without a supervisor is swept, while a session that has one is taken over', async () => {
+  const first = await startAgent();
+  await first.link.put(desired('4'));
+  await first.link.put({ ...desired('5'), visibility: 'Container' });
+  for (const last of ['4', '5']) await expect.poll(() => phaseOf(first.link, desired(last).uid)).toBe('Running');
+  first.process.kill('SIGKILL');
+  await first.exited;
+  await disconnected();
+  const supervisors = cgroupProcesses(`${containerd.cgroup}/crashcart/_supervisors`);
+  expect(supervisors).toHaveLength(2);
+  process.kill(supervisors[0]!, 'SIGKILL');
+  const second = await startAgent();
+  await expect.poll(() => new Set(sessionCgroups()).size, { timeout: 10_000 }).toBe(1);
+  expect(second.link.sessions()?.size).toBe(1);
+  await endOf(second);
+  expect(readdirSync(join(directory, 'state/placements'))).toEqual([]);
+});
+
+test('two agents at once: the newer stands by, and has the sessions as soon as the older is gone', async () => {
+  const older = await startAgent();
+  await older.link.put(desired('6'));
+  await expect.poll(() => phaseOf(older.link, desired('6').uid)).toBe('Running');
+  const { instance } = older.link;
+  const newer = launchAgent(await freePort());
+  await expect.poll(() => newer.log(), { timeout: 10_000 }).toContain('standing by');
+  expect(gateway.registry.get('node-1')?.instance).toBe(instance);
+  older.process.kill('SIGKILL');
+  await expect.poll(() => gateway.registry.get('node-1')?.instance, { timeout: 10_000 }).not.toBe(instance);
+  await expect.poll(() => gateway.registry.get('node-1')?.sessions(), { timeout: 10_000 }).toBeDefined();
+  const link = gateway.registry.get('node-1')!;
+  expect(phaseOf(link, desired('6').uid)).toBe('Running');
+  await endOf({ ...newer, link, get: older.get });
 });
 
 test('an agent without its runtime says so, is alive but not ready, and stops when told', async () => {

@@ -61,7 +61,9 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  expect(await sessions.shutdown()).toSatisfy((left: { cleanedUp: boolean }[]) => left.every((one) => one.cleanedUp));
+  for (const { uid } of sessions.list())
+    expect(await sessions.remove(uid, 'Deleted')).toMatchObject({ cleanedUp: true });
+  await sessions.shutdown();
   for (const hierarchy of hierarchies()) {
     const directory = join(hierarchy, containerd.cgroup, 'crashcart');
     if (existsSync(directory))

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sessionsCgroup } from '../../src/node-agent/session/cgroup-path.ts';
 import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
 import { type Container, type ContainerOptions, startContainer } from './container.ts';
-import { type Agent, openAgent, run, shell, start, Typist, traces } from './session.ts';
+import { type Agent, openAgent, openDeps, run, shell, start, Typist, traces } from './session.ts';
 
 let agent: Agent;
 beforeAll(async () => {
@@ -157,9 +158,13 @@ describe('the sweep at the start of an agent', () => {
     await using container = await startContainer(agent.kernel);
     const before = traces(container);
     await using session = await start(agent, container, { visibility: 'Container', command: shell('sleep 1000') });
-    const { deps, stateDirectory } = agent;
-    const swept = await sweepLeftovers({ ...deps, stateDirectory }, container.target.spec.cgroupsPath);
-    expect(swept).toEqual({ cgroups: 1, placements: 1, leftovers: [] });
+    const { stateDirectory } = agent;
+    {
+      using later = openDeps(stateDirectory);
+      const parents = [sessionsCgroup(container.target.spec.cgroupsPath)];
+      const swept = await sweepLeftovers({ ...later, stateDirectory }, parents, { has: () => false });
+      expect(swept).toEqual({ cgroups: 1, placements: 1, leftovers: [] });
+    }
     expect(await session.exited).toMatchObject({ code: 137 });
     expect(await session.cleanup()).toEqual({});
     expect(traces(container)).toEqual(before);

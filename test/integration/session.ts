@@ -11,7 +11,7 @@ import { type Kernel, loadKernel } from '../../src/linux/kernel.ts';
 import { namespaceOf } from '../../src/linux/namespaces.ts';
 import { openProcessDeps } from '../../src/node-agent/session/deps.ts';
 import {
-  type ProcessDeps,
+  type AgentDeps,
   type ProcessRequest,
   type SessionProcess,
   startProcess,
@@ -21,26 +21,21 @@ import type { Container } from './container.ts';
 
 const build = join(import.meta.dirname, '../../build');
 
+const defaultEnter = join(build, 'native/crashcart-enter');
+
 export const toolboxDirectory = process.env['CRASHCART_TEST_TOOLBOXES'] ?? join(build, 'toolbox');
 
 export interface Agent extends Disposable {
   readonly kernel: Kernel;
-  readonly deps: ProcessDeps;
+  readonly deps: AgentDeps;
   readonly stateDirectory: string;
 }
 
 /** What an agent opens at its start, with the real toolbox (`make toolbox`) and program (`make -C native`). */
-export function openAgent({ enterFile = join(build, 'native/crashcart-enter') } = {}): Agent {
-  const kernel = loadKernel();
+export function openAgent({ enterFile = defaultEnter } = {}): Agent {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'crashcart-it-state-'));
-  const deps = openProcessDeps({
-    kernel,
-    enterFile,
-    toolboxDirectory,
-    cgroupRoot,
-    stateDirectory,
-    log: silentLogger,
-  });
+  const deps = openDeps(stateDirectory, enterFile);
+  const { kernel } = deps;
   return {
     kernel,
     deps,
@@ -51,6 +46,17 @@ export function openAgent({ enterFile = join(build, 'native/crashcart-enter') } 
     },
   };
 }
+
+/** What a further agent of the same node opens. */
+export const openDeps = (stateDirectory: string, enterFile = defaultEnter): AgentDeps & Disposable =>
+  openProcessDeps({
+    kernel: loadKernel(),
+    enterFile,
+    toolboxDirectory,
+    cgroupRoot,
+    stateDirectory,
+    log: silentLogger,
+  });
 
 let sessions = 0;
 

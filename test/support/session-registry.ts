@@ -33,7 +33,7 @@ export function setUp({ tty = false, maxSessions = 256 } = {}) {
   const launch = vi.fn(async () => {
     const process = new InMemoryProcess({ tty });
     processes.push(process);
-    return { process, containerExited: containerExited.promise, release };
+    return { process, startedAt: new Date().toISOString(), containerExited: containerExited.promise, release };
   });
   const release = vi.fn();
   const observer = { launched: vi.fn(), transferred: vi.fn(), teardownFailed: vi.fn() };

@@ -1,14 +1,15 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { duplicate } from '../../linux/descriptors.ts';
-import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { hasErrno } from '../../linux/errno.ts';
+import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { isShared, mountOf, parseMountinfo } from '../../linux/mountinfo.ts';
 import { mountNamespaceFlag } from '../../linux/namespaces.ts';
-import { pidfdHasExited } from '../../linux/pidfd.ts';
+import { openPidfd, pidfdHasExited } from '../../linux/pidfd.ts';
 import { parseStartTime } from '../../linux/proc.ts';
 import { type Entry, type EntryArguments, runEntry } from '../session/entry.ts';
 import { type EntryLine, entryError } from '../session/entry-line.ts';
-import { eraseRecord, type PlacementRecord, writeRecord } from './journal.ts';
+import { eraseRecord, type PlacementRecord, readRecords, writeRecord } from './journal.ts';
 
 /** The toolbox in containers' own mount namespaces (visibility Container): counted, journalled, taken out after the last session. */
 export interface Placements {
@@ -17,6 +18,14 @@ export interface Placements {
    * Throws MountPointOccupied, ContainerUnsupported, ContainerNotRunning.
    */
   acquire(target: PlacementTarget, toolbox: string, mount: Fd): Promise<Placement>;
+}
+
+/** An agent's, which outlive it in a journal. */
+export interface JournalledPlacements extends Placements {
+  /** A session of an earlier agent uses the toolbox in that container: counted again. Undefined where the journal knows of none. */
+  adopt(containerId: string, toolbox: string): Placement | undefined;
+  /** Whether a session uses the toolbox in that container. */
+  has(containerId: string): boolean;
 }
 
 export interface PlacementTarget {
@@ -33,7 +42,8 @@ export interface Placement {
 interface Placed {
   readonly toolbox: string;
   readonly record: PlacementRecord;
-  readonly mount: Fd;
+  /** None where an earlier agent placed it: then `record.device` tells it. */
+  readonly mount: Fd | undefined;
   /** Our own: the session that came first may not be the last. */
   readonly pidfd: Fd;
 }
@@ -51,7 +61,7 @@ export interface PlacementDeps {
   readonly stateDirectory: string;
 }
 
-export function openPlacements(deps: PlacementDeps): Placements {
+export function openPlacements(deps: PlacementDeps): JournalledPlacements {
   mkdirSync(deps.stateDirectory, { recursive: true, mode: 0o700 });
   const slots = new Map<string, Slot>();
   const inTurn = <T>(slot: Slot, step: () => Promise<T>): Promise<T> => {
@@ -59,17 +69,39 @@ export function openPlacements(deps: PlacementDeps): Placements {
     slot.last = next.catch(() => {});
     return next;
   };
+  const enter = (key: string): { slot: Slot; release: () => Promise<{ leftovers?: string }> } => {
+    const slot = slots.get(key) ?? { users: 0, placed: undefined, last: Promise.resolve() };
+    slots.set(key, slot);
+    slot.users++;
+    const release = async (): Promise<{ leftovers?: string }> => {
+      if (--slot.users > 0) return {};
+      slots.delete(key);
+      return slot.placed ? await takeOut(deps, slot.placed) : {};
+    };
+    return { slot, release };
+  };
+  const once = (slot: Slot, release: () => Promise<{ leftovers?: string }>): Placement => {
+    let released: Promise<{ leftovers?: string }> | undefined;
+    return {
+      release: () => {
+        released ??= inTurn(slot, release);
+        return released;
+      },
+    };
+  };
   return {
+    has: (containerId) => slots.has(containerId),
+    adopt: (containerId, toolbox) => {
+      const record = readRecords(deps.stateDirectory).find((each) => each.containerId === containerId);
+      const pidfd = record && pidfdOf(deps.kernel, record);
+      if (record === undefined || pidfd === undefined) return undefined;
+      const { slot, release } = enter(containerId);
+      if (slot.placed) closeAll(deps.kernel, pidfd);
+      else slot.placed = { toolbox, record, mount: undefined, pidfd };
+      return once(slot, release);
+    },
     acquire: async (target, toolbox, mount) => {
-      const key = target.containerId;
-      const slot = slots.get(key) ?? { users: 0, placed: undefined, last: Promise.resolve() };
-      slots.set(key, slot);
-      slot.users++;
-      const release = async (): Promise<{ leftovers?: string }> => {
-        if (--slot.users > 0) return {};
-        slots.delete(key);
-        return slot.placed ? await takeOut(deps, slot.placed) : {};
-      };
+      const { slot, release } = enter(target.containerId);
       try {
         await inTurn(slot, async () => {
           if (slot.placed) reuse(deps.kernel, slot.placed, toolbox, mount);
@@ -79,15 +111,21 @@ export function openPlacements(deps: PlacementDeps): Placements {
         await inTurn(slot, release);
         throw error;
       }
-      let released: Promise<{ leftovers?: string }> | undefined;
-      return {
-        release: () => {
-          released ??= inTurn(slot, release);
-          return released;
-        },
-      };
+      return once(slot, release);
     },
   };
+}
+
+/** The process that a record means; undefined when it is gone. */
+function pidfdOf(kernel: Kernel, record: PlacementRecord): Fd | undefined {
+  try {
+    const pidfd = openPidfd(kernel, record.pid as Pid);
+    if (parseStartTime(readFileSync(`/proc/${record.pid}/stat`, 'utf8')) === record.startTime) return pidfd;
+    closeAll(kernel, pidfd);
+  } catch (error) {
+    if (!hasErrno(error, 'ESRCH', 'ENOENT')) throw error;
+  }
+  return undefined;
 }
 
 function reuse(kernel: Kernel, placed: Placed, toolbox: string, mount: Fd): void {
@@ -138,7 +176,11 @@ function requirePrivatePropagation(pid: number): void {
 async function takeOut(deps: PlacementDeps, { record, mount, pidfd }: Placed): Promise<{ leftovers?: string }> {
   try {
     if (!pidfdHasExited(deps.kernel, pidfd)) {
-      const values = { created: Number(record.created), createddev: Number(record.createdDev) };
+      const values = {
+        ...(mount === undefined ? { device: record.device } : {}),
+        created: Number(record.created),
+        createddev: Number(record.createdDev),
+      };
       await oneShot(deps, { verb: 'remove', target: pidfd, mount, values });
     }
   } catch (error) {

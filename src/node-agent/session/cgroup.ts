@@ -6,6 +6,7 @@ import { limitCgroup } from '../../linux/cgroup-limits.ts';
 import { filterDevices } from '../../linux/device-filter.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { sessionsCgroup } from './cgroup-path.ts';
+import { rememberParent } from './parents.ts';
 import type { ProcessRequest } from './request.ts';
 
 export interface SessionCgroup extends Pick<Cgroup, 'path' | 'unified' | 'legacy'> {
@@ -16,11 +17,12 @@ export interface SessionCgroup extends Pick<Cgroup, 'path' | 'unified' | 'legacy
   endAndRemove(): Promise<string | undefined>;
 }
 
-interface CgroupDeps {
+export interface CgroupDeps {
   readonly kernel: Kernel;
   readonly cgroups: CgroupLayout;
   readonly deviceFilter: Fd;
   readonly sessionsCgroup?: string;
+  readonly stateDirectory?: string;
   readonly log: Logger;
 }
 
@@ -47,6 +49,60 @@ export function openSessionCgroup(
     endAndRemove: async () => {
       cgroup.close();
       return endAndRemoveCgroup(deps.cgroups, path);
+    },
+  };
+}
+
+/** One that an earlier agent made. */
+export const findSessionCgroup = (
+  deps: CgroupDeps,
+  path: string,
+): Pick<SessionCgroup, 'path' | 'kill' | 'endAndRemove'> => ({
+  ...findCgroup(deps.cgroups, path),
+  endAndRemove: () => endAndRemoveCgroup(deps.cgroups, path),
+});
+
+/** Supervisors are in no session's cgroup, nor in the agent's: its end is not theirs. No session's uid has an underscore. */
+export const supervisorsName = '_supervisors';
+
+export interface Homes {
+  readonly directories: readonly Fd[];
+  /** The descriptors. Safe twice. */
+  close(): void;
+  /** One session less needs them; after the last one they are removed. Safe twice. */
+  release(): Promise<void>;
+}
+
+/** Sessions by the cgroup of their supervisors: it must not be removed between its making and a supervisor's going there. */
+const homesInUse = new Map<string, number>();
+const homesRemovedWithinMs = 200;
+
+export function openHomes(
+  deps: CgroupDeps,
+  request: Pick<ProcessRequest, 'target' | 'survival' | 'endsWithUs'>,
+): Homes {
+  if (!request.survival || request.endsWithUs) return { directories: [], close: () => {}, release: async () => {} };
+  const parent = deps.sessionsCgroup ?? sessionsCgroup(request.target.spec.cgroupsPath);
+  if (deps.stateDirectory !== undefined) rememberParent(deps.stateDirectory, parent);
+  const shared = shareHomes(deps, parent);
+  const { unified, legacy, close } = createCgroup(deps.cgroups, `${parent}/${supervisorsName}`);
+  return { ...shared, directories: [...legacy, ...(unified === undefined ? [] : [unified])], close };
+}
+
+/** Of a supervisor that is there already. */
+export function shareHomes(deps: CgroupDeps, parent: string): Pick<Homes, 'release'> {
+  const path = `${parent}/${supervisorsName}`;
+  homesInUse.set(path, (homesInUse.get(path) ?? 0) + 1);
+  let held = true;
+  return {
+    release: async () => {
+      if (!held) return;
+      held = false;
+      homesInUse.set(path, (homesInUse.get(path) ?? 1) - 1);
+      // A supervisor of an agent that we know nothing of keeps it: busy, and left.
+      for (const deadline = Date.now() + homesRemovedWithinMs; Date.now() < deadline; await sleep(5)) {
+        if (homesInUse.get(path) !== 0 || findCgroup(deps.cgroups, path).remove().length === 0) return;
+      }
     },
   };
 }

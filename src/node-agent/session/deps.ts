@@ -7,7 +7,7 @@ import { namespaceOf } from '../../linux/namespaces.ts';
 import { openPlacements } from '../mount/placements.ts';
 import { openToolboxes } from '../toolbox/toolboxes.ts';
 import { openEntry } from './entry.ts';
-import type { ProcessDeps } from './process.ts';
+import type { AgentDeps } from './process.ts';
 
 export interface ProcessOptions {
   readonly kernel: Kernel;
@@ -23,7 +23,7 @@ export interface ProcessOptions {
 }
 
 /** Opens what all sessions share. First of all, every descriptor that this process inherited becomes close-on-exec. */
-export function openProcessDeps(options: ProcessOptions): ProcessDeps & Disposable {
+export function openProcessDeps(options: ProcessOptions): AgentDeps & Disposable {
   const { kernel, stateDirectory, log } = options;
   const stack = new DisposableStack();
   try {
@@ -44,6 +44,7 @@ export function openProcessDeps(options: ProcessOptions): ProcessDeps & Disposab
       cgroups: findCgroups(options.cgroupRoot),
       placements: openPlacements({ kernel, entry, stateDirectory }),
       deviceFilter,
+      stateDirectory,
       ...(hostCgroup === undefined ? {} : { hostCgroup }),
       log,
       [Symbol.dispose]: () => stack.dispose(),

@@ -4,8 +4,6 @@ import { entryError, parseEntryLine } from './entry-line.ts';
 describe('parseEntryLine', () => {
   it('reads what crashcart-enter says', () => {
     expect(parseEntryLine('started 4711')).toEqual({ type: 'started', pid: 4711 });
-    expect(parseEntryLine('exited 7 0')).toEqual({ type: 'exited', code: 7 });
-    expect(parseEntryLine('exited 137 9')).toEqual({ type: 'exited', code: 137, signal: 'SIGKILL' });
     expect(parseEntryLine('placed 1 0')).toEqual({ type: 'placed', created: true, createdDev: false });
     expect(parseEntryLine('error setns 3 setns(pidfd, 0x1)')).toEqual({
       type: 'error',

@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { toolboxMount } from '../../api/names.ts';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
@@ -8,8 +7,6 @@ import { errnoName } from '../../linux/errno.ts';
 export type EntryLine =
   | { readonly type: 'error'; readonly step: string; readonly errno: number; readonly detail: string }
   | { readonly type: 'started'; readonly pid: number }
-  | { readonly type: 'exited'; readonly code: number; readonly signal?: string }
-  | { readonly type: 'target-exited' }
   | { readonly type: 'placed'; readonly created: boolean; readonly createdDev: boolean }
   | { readonly type: 'removed' }
   | { readonly type: 'warning'; readonly detail: string };
@@ -23,21 +20,13 @@ export function parseEntryLine(line: string): EntryLine {
       return { type, step: first, errno: Number(second), detail: words.slice(2).join(' ') };
     case 'started':
       return { type, pid: Number(first) };
-    case 'exited':
-      return { type, code: Number(first), ...signalOf(Number(second)) };
     case 'placed':
       return { type, created: first === '1', createdDev: second === '1' };
-    case 'target-exited':
     case 'removed':
       return { type };
     default:
       return { type: 'warning', detail: line };
   }
-}
-
-function signalOf(number: number): { signal?: string } {
-  const found = Object.entries(constants.signals).find(([, value]) => value === number);
-  return number === 0 ? {} : { signal: found?.[0] ?? `SIG${number}` };
 }
 
 const esrch = 3;

@@ -42,6 +42,8 @@ export interface EntryArguments {
   readonly joins?: readonly number[];
   /** Descriptors of seccomp programs. */
   readonly filters?: readonly number[];
+  /** Descriptors of the cgroups that the supervisor itself goes to. */
+  readonly homes?: readonly number[];
   readonly values: Readonly<Record<string, string | number>>;
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -50,7 +52,7 @@ export interface EntryArguments {
 }
 
 /** Standard streams, then status. */
-const firstDescriptor = 4;
+export const firstDescriptor = 4;
 
 /** A running crashcart-enter. Its lines come in order; the list ends with the program. */
 export interface RunningEntry {
@@ -105,7 +107,7 @@ const closing = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()).on('error', () => {}));
 
 /** Typed argv: the places of the descriptors in the child are decided here and nowhere else. */
-function layOut({ verb, descriptors, joins = [], filters = [], values, command }: EntryArguments): {
+function layOut({ verb, descriptors, joins = [], filters = [], homes = [], values, command }: EntryArguments): {
   argv: string[];
   inherited: number[];
 } {
@@ -122,6 +124,7 @@ function layOut({ verb, descriptors, joins = [], filters = [], values, command }
     ...named,
     ...list('joins', joins),
     ...list('filters', filters),
+    ...list('homes', homes),
     ...Object.entries(values).map(([name, value]) => `${name}=${value}`),
     ...(command ? ['--', ...command] : []),
   ];

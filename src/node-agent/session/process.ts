@@ -9,16 +9,21 @@ import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { mapOwners } from '../../linux/mount.ts';
 import { assembleFilter, type SeccompFilter } from '../../linux/seccomp/filter.ts';
 import { labelRequest } from '../../linux/security-module.ts';
-import type { Placement, Placements } from '../mount/placements.ts';
+import type { JournalledPlacements, Placement, Placements } from '../mount/placements.ts';
 import type { Toolboxes } from '../toolbox/toolboxes.ts';
-import { openSessionCgroup, type SessionCgroup } from './cgroup.ts';
+import { bootNow } from './boot-clock.ts';
+import { type Homes, openHomes, openSessionCgroup, type SessionCgroup } from './cgroup.ts';
 import type { Entry, EntryArguments } from './entry.ts';
 import { sessionEnvironment } from './environment.ts';
+import type { Followed } from './follow.ts';
+import { SessionMemory } from './memory.ts';
 import { decidePrivileges, type Privileges } from './profile.ts';
 import type { ProcessRequest, SessionProcess } from './request.ts';
+import { FollowedInput, FollowedOutput } from './session-output.ts';
 import { openStdio, type SessionStdio } from './stdio.ts';
-import type { SessionStreams } from './streams.ts';
-import { type Supervised, superviseCommand } from './supervised.ts';
+import { type SessionStreams, streamsOf } from './streams.ts';
+import { superviseCommand } from './supervised.ts';
+import type { TakeoverRecord } from './takeover.ts';
 import { examineTarget, type Surroundings } from './target.ts';
 import { verifyProcess } from './verify.ts';
 
@@ -31,6 +36,8 @@ export interface ProcessDeps {
   readonly toolboxes: Toolboxes;
   readonly cgroups: CgroupLayout;
   readonly placements: Placements;
+  /** Where an agent keeps what the next one needs. */
+  readonly stateDirectory?: string;
   /** The program that every session's cgroup gets. */
   readonly deviceFilter: Fd;
   /** Where the sessions' cgroups go, for a program that must keep them apart from the agent's; left out: beside kubepods. */
@@ -38,6 +45,12 @@ export interface ProcessDeps {
   /** The host's cgroup namespace, where the agent has one of its own. */
   readonly hostCgroup?: Fd;
   readonly log: Logger;
+}
+
+/** What an agent has beside that, to take over and to sweep. */
+export interface AgentDeps extends ProcessDeps {
+  readonly placements: JournalledPlacements;
+  readonly stateDirectory: string;
 }
 
 /**
@@ -68,31 +81,50 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   undo.defer(async () => void (await cgroup.endAndRemove()));
   using filters = sealFilters(deps.kernel, privileges.seccomp);
   const stdio = openStdio(deps.kernel, request, owner);
-  undo.defer(() => stdio.abandon());
-  const command = superviseCommand(deps, target, {
-    descriptors: {
-      pidfd: target.pidfd,
-      toolbox: toolbox.mount,
-      devpts: stdio.devpts,
-      // Without the supervisor's copy the terminal hangs up when this process ends, whatever ended it.
-      master: request.endsWithUs ? undefined : stdio.master,
-      cgroup: cgroup.unified,
-      hostcgroup: deps.hostCgroup,
-    },
-    joins: cgroup.legacy,
-    filters: filters.open,
-    values: argumentsOf(request, surroundings, privileges),
-    command: request.command?.length ? request.command : defaultShell,
-    env: sessionEnvironment(request.env, target.spec.env),
-    stdio: stdio.inner,
+  undo.defer(() => stdio.close());
+  const memory = SessionMemory.create(deps.kernel);
+  undo.defer(() => memory[Symbol.dispose]());
+  const homes = openHomes(deps, request);
+  undo.defer(async () => {
+    homes.close();
+    await homes.release();
   });
+  // Nothing is lost until the first reader says what it needs.
+  memory.keep(0);
+  const command = superviseCommand(
+    deps,
+    { target, memory },
+    {
+      descriptors: {
+        ...stdio.outer,
+        toolbox: toolbox.mount,
+        devpts: stdio.devpts,
+        cgroup: cgroup.unified,
+        hostcgroup: deps.hostCgroup,
+      },
+      joins: cgroup.legacy,
+      homes: homes.directories,
+      filters: filters.open,
+      values: argumentsOf(request, surroundings, privileges),
+      command: request.command?.length ? request.command : defaultShell,
+      env: sessionEnvironment(request.env, target.spec.env),
+      stdio: stdio.inner,
+    },
+  );
   undo.defer(() => command.abandon());
   const pid = await command.started;
   verifyProcess(pid, { privileges, surroundings, target, cgroup });
-  const streams = stdio.open();
+  homes.close();
+  stdio.handOver();
+  if (request.survival && !request.endsWithUs) {
+    memory.writeRecord({ session: request.survival.record, pid, ...factsOf(request, cgroup) } satisfies TakeoverRecord);
+    memory.lease(leaseFrom(request.survival.leaseMs));
+  }
+  memory.release();
   command.letGo();
   undo.move();
-  return sessionProcess({ pid, stdio, streams, command, cgroup, placement });
+  const { tty, stdin } = request;
+  return sessionProcess({ pid, tty, stdin, stdio, memory, command, cgroup, placement, homes });
 }
 
 /** As programs in memory, for as long as the entering program is being started. */
@@ -108,6 +140,15 @@ function sealFilters(kernel: Kernel, filters: readonly SeccompFilter[]): { reado
     throw error;
   }
 }
+
+const factsOf = (request: ProcessRequest, cgroup: SessionCgroup): Omit<TakeoverRecord, 'session' | 'pid'> => ({
+  tty: request.tty,
+  stdin: request.stdin,
+  cgroup: cgroup.path,
+  ...(request.visibility === 'Container'
+    ? { placement: { containerId: request.target.containerId, toolbox: request.toolbox } }
+    : {}),
+});
 
 interface OpenToolbox extends Disposable {
   /** What the session places itself; none when it stands in the container for all. */
@@ -156,26 +197,42 @@ function argumentsOf(
   };
 }
 
-interface Parts {
+export interface Parts {
   readonly pid: number;
-  readonly stdio: SessionStdio;
-  readonly streams: SessionStreams;
-  readonly command: Supervised;
-  readonly cgroup: SessionCgroup;
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly stdio: Pick<SessionStdio, 'resize' | 'close'>;
+  readonly memory: SessionMemory;
+  readonly command: Followed;
+  readonly cgroup: Pick<SessionCgroup, 'kill' | 'endAndRemove'>;
   readonly placement: Placement | undefined;
+  readonly homes: Pick<Homes, 'release'>;
 }
 
-function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Parts): SessionProcess {
-  const { stdout, stderr, stdin } = streams;
+/** A session that runs, whoever started it. */
+export function sessionProcess(parts: Parts): SessionProcess {
+  const { pid, tty, stdio, memory, command, cgroup, placement, homes } = parts;
+  const output = new FollowedOutput(memory, command);
+  const input = tty || parts.stdin ? new FollowedInput(memory, command, tty) : undefined;
+  let streams: SessionStreams | undefined;
+  let byPosition = false;
+  const open = (): SessionStreams => {
+    streams ??= streamsOf(output, input, tty);
+    return streams;
+  };
   const end = async (): Promise<void> => {
     await cgroup.kill();
     await settled(command.exited);
   };
   const tidy = async (): Promise<{ leftovers?: string }> => {
     const cgroupLeft = await cgroup.endAndRemove();
-    await settled(command.closed);
+    await settled(command.exited);
     await command.abandon();
-    await Promise.all([stdout, stderr, stdin].map(close));
+    await homes.release();
+    stdio.close();
+    await Promise.all([streams?.stdout, streams?.stderr, streams?.stdin].map(close));
+    // Who reads by position reads on, and disposes of it.
+    if (!byPosition) output[Symbol.dispose]();
     const placementLeft = await placement?.release();
     const leftovers = [cgroupLeft, placementLeft?.leftovers].filter(Boolean).join('; ');
     return leftovers === '' ? {} : { leftovers };
@@ -185,18 +242,42 @@ function sessionProcess({ pid, stdio, streams, command, cgroup, placement }: Par
     tidied ??= tidy();
     return tidied;
   };
-  return {
+  const session: SessionProcess = {
     pid,
-    stdout,
-    ...(stderr ? { stderr } : {}),
-    ...(stdin ? { stdin } : {}),
+    get output() {
+      byPosition = true;
+      return output;
+    },
+    ...(input ? { input } : {}),
+    get stdout() {
+      return open().stdout;
+    },
     resize: (size) => stdio.resize(size),
+    idleMs: () => Number((bootNow() - memory.told().active) / 1_000_000n),
+    renew: (leaseMs) => memory.lease(leaseFrom(leaseMs)),
+    get noted() {
+      return memory.noted;
+    },
+    set noted(value: number) {
+      memory.noted = value;
+    },
     exited: command.exited,
     end,
     cleanup,
-    [Symbol.asyncDispose]: async () => void (await cleanup()),
+    [Symbol.asyncDispose]: async () => {
+      await cleanup();
+      output[Symbol.dispose]();
+    },
   };
+  // Not by spreading an object with getters, which would call them: the first use of a stream starts it.
+  const lazily = (name: 'stderr' | 'stdin'): object =>
+    Object.defineProperty(session, name, { enumerable: true, get: () => open()[name] });
+  if (!tty) lazily('stderr');
+  if (input) lazily('stdin');
+  return session;
 }
+
+const leaseFrom = (ms: number): bigint => bootNow() + BigInt(Math.trunc(ms)) * 1_000_000n;
 
 /** All processes are dead by then; a supervisor that has not said so yet is stuck, and is ended after this. */
 const supervisorEndsWithinMs = 5_000;

@@ -49,8 +49,17 @@ export interface ProcessRequest {
   /** The whole environment but PATH, which is built here: toolbox bin, sbin, then the container's PATH. */
   readonly env: Readonly<Record<string, string>>;
   readonly size?: TerminalSize;
-  /** The session belongs to this process, and nobody will take it over when this ends. */
+  /** The session belongs to this process, and nobody will take it over when this ends: the same as without `survival`. */
   readonly endsWithUs?: boolean;
+  /** Left out: the session ends with the process that started it, whatever ended that. */
+  readonly survival?: Survival;
+}
+
+export interface Survival {
+  /** What the next agent needs to take the session over: JSON of at most 512 KiB. */
+  readonly record: unknown;
+  /** Milliseconds from now for which it may run unless `SessionProcess.renew` is called. */
+  readonly leaseMs: number;
 }
 
 export interface ProcessExit {
@@ -59,24 +68,81 @@ export interface ProcessExit {
   readonly signal?: string;
   /** True when the container ended first and took the session with it. */
   readonly containerExited?: boolean;
+  /** RFC 3339; where it ended before we looked. */
+  readonly at?: string;
+  /** The lease was over: no agent came in time, or the session's longest time was up while there was none. */
+  readonly leaseOver?: boolean;
+}
+
+/** A stretch of output on one channel. */
+export interface OutputPiece {
+  /** Of its first byte; later than the one asked for when what was in between is lost. */
+  readonly position: number;
+  /** 1 or 2, as in wire/channel.ts. */
+  readonly channel: number;
+  readonly payload: Buffer;
+}
+
+/** All output of a session, by position: a byte count from its start, stdout and stderr together in their order. */
+export interface SessionOutput extends Disposable {
+  /** Position behind the last byte that has come. */
+  readonly head: number;
+  /** Nothing comes any more. */
+  readonly ended: boolean;
+  /** At most `maxBytes` from there; undefined when there is nothing yet. */
+  read(position: number, maxBytes: number): OutputPiece | undefined;
+  /** As `keep` was last called, by this process or by one before it. */
+  readonly kept: number | undefined;
+  /** From there on nothing is written over, the command waits instead; undefined: only the newest is kept, the command never waits. */
+  keep(position: number | undefined): void;
+  /** Called when there is more output, room for input, or an end. The answer stops it. */
+  onChange(listener: () => void): () => void;
+}
+
+/** Towards the command. What was taken is handed over once, whatever becomes of the agent. */
+export interface SessionInput {
+  /** False once the command has closed its input, or `end` was called. */
+  readonly open: boolean;
+  /** How many bytes were taken; less than all: go on after the next change. */
+  write(payload: Uint8Array, sender?: InputSender): number;
+  /** How many bytes of this sender were ever taken; undefined: not remembered. */
+  receivedFrom(id: bigint): number | undefined;
+  /** End of file, but for a terminal: there a person types Ctrl-D. */
+  end(): void;
+}
+
+export interface InputSender {
+  readonly id: bigint;
+  /** Bytes of it that were taken before. */
+  readonly received: number;
 }
 
 export interface SessionProcess {
   /** Host pid of the command. */
   readonly pid: number;
-  /** Terminal output, or the standard output of a command without one. Ends by itself; never errors with EIO. */
+  readonly output: SessionOutput;
+  /** None without a terminal when `stdin` is false. */
+  readonly input?: SessionInput;
+  /** For those who want streams instead of `output` and `input`; made by the first use, which takes `output.keep` over. */
   readonly stdout: Readable;
   /** None with a terminal. */
   readonly stderr?: Readable;
-  /** None without a terminal when `stdin` is false. Ending it is end of file, but for a terminal: there a client types Ctrl-D. */
+  /** None without a terminal when `stdin` is false. */
   readonly stdin?: Writable;
   /** A call after the end does nothing. */
   resize(size: TerminalSize): void;
-  /** Settles once, never rejects. Output may still be in the streams: read them to their end. */
+  /** When a byte last went in either direction: milliseconds ago. */
+  idleMs(): number;
+  /** Milliseconds from now until which the session may run without an agent. */
+  renew(leaseMs: number): void;
+  /** A number that the next agent finds again: the session's longest duration, in ms. 0: none was noted. */
+  noted: number;
+  /** Settles once, never rejects. Output may still come: read it to its end. */
   readonly exited: Promise<ProcessExit>;
   /** Kills every process of the session and resolves when none is left. Safe twice. */
   end(): Promise<void>;
-  /** Ends what still runs and gives everything back; answers what could not be removed. Safe twice. */
+  /** Ends what still runs and gives everything back but the output, which is disposed of by itself; answers what could not be removed. Safe twice. */
   cleanup(): Promise<{ readonly leftovers?: string }>;
+  /** Cleanup, and the output too. */
   [Symbol.asyncDispose](): Promise<void>;
 }

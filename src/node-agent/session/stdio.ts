@@ -3,7 +3,6 @@ import { openPipe } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { openDevpts, openTerminal, setTerminalSize, type TerminalOwner } from '../../linux/terminal.ts';
 import type { ProcessRequest, TerminalSize } from './request.ts';
-import { pipeStreams, type SessionStreams, terminalStreams } from './streams.ts';
 
 /** The session's standard streams, before it is known whether there will be a session. */
 export interface SessionStdio {
@@ -11,12 +10,13 @@ export interface SessionStdio {
   readonly inner: readonly [Fd, Fd, Fd];
   /** Its devpts, still detached; there is one without a terminal too, for what the command opens itself. */
   readonly devpts: Fd;
-  readonly master?: Fd;
-  /** Once the program was started: closes the command's ends here, and makes streams of ours. They own their descriptors from now on. */
-  open(): SessionStreams;
+  /** The supervisor's ends, by the names of native/enter.h. */
+  readonly outer: Readonly<Record<string, Fd | undefined>>;
+  /** Once the supervisor was started: closes all that is its or the command's here. Of a terminal the master stays, for `resize`. */
+  handOver(): void;
   resize(size: TerminalSize): void;
-  /** Closes everything that `open` did not hand over. Safe twice. */
-  abandon(): void;
+  /** Closes everything. Safe twice. */
+  close(): void;
 }
 
 type StdioRequest = Pick<ProcessRequest, 'tty' | 'stdin' | 'size'>;
@@ -27,41 +27,28 @@ export function openStdio(kernel: Kernel, request: StdioRequest, owner: Terminal
 }
 
 function terminalStdio(kernel: Kernel, request: StdioRequest, owner: TerminalOwner): SessionStdio {
-  const terminal = openTerminal(kernel, owner);
-  const { devpts, master, slave } = terminal;
-  let state: 'prepared' | 'open' | 'closed' = 'prepared';
+  const { devpts, master, slave } = openTerminal(kernel, owner);
+  const open = new Set<Fd>([devpts, master, slave]);
+  const close = (...fds: readonly Fd[]): void => {
+    for (const fd of fds) if (open.delete(fd)) closeAll(kernel, fd);
+  };
   if (request.size) setTerminalSize(kernel, master, request.size);
   return {
     inner: [slave, slave, slave],
     devpts,
-    master,
-    open: () => {
-      state = 'open';
-      closeAll(kernel, slave, devpts);
-      const streams = terminalStreams(master);
-      streams.stdout.once('close', () => {
-        state = 'closed';
-      });
-      return streams;
-    },
-    // The number may mean another descriptor once the stream has closed it.
+    outer: { master },
+    handOver: () => close(slave, devpts),
+    // The number may mean another descriptor once it is closed.
     resize: (size) => {
-      if (state !== 'closed') setTerminalSize(kernel, master, size);
+      if (open.has(master)) setTerminalSize(kernel, master, size);
     },
-    abandon: () => {
-      if (state === 'prepared') terminal[Symbol.dispose]();
-      state = 'closed';
-    },
+    close: () => close(...open),
   };
 }
 
 function pipeStdio(kernel: Kernel, request: StdioRequest, owner: TerminalOwner): SessionStdio {
   const opened: Fd[] = [];
-  let left = true;
-  const abandon = (): void => {
-    if (left) closeAll(kernel, ...opened);
-    left = false;
-  };
+  const close = (): void => closeAll(kernel, ...opened.splice(0));
   const pipe = (): { read: Fd; write: Fd } => {
     const ends = openPipe(kernel);
     opened.push(ends.read, ends.write);
@@ -75,22 +62,14 @@ function pipeStdio(kernel: Kernel, request: StdioRequest, owner: TerminalOwner):
     return {
       inner: [stdin.read, stdout.write, stderr.write],
       devpts,
-      open: () => {
-        left = false;
-        closeAll(kernel, stdin.read, stdout.write, stderr.write, devpts);
-        // Without a client's input the command reads end of file at once.
-        if (!request.stdin) closeAll(kernel, stdin.write);
-        return pipeStreams({
-          stdin: request.stdin ? stdin.write : undefined,
-          stdout: stdout.read,
-          stderr: stderr.read,
-        });
-      },
+      // Without a client's input the command reads end of file at once.
+      outer: { output: stdout.read, errors: stderr.read, input: request.stdin ? stdin.write : undefined },
+      handOver: close,
       resize: () => {},
-      abandon,
+      close,
     };
   } catch (error) {
-    abandon();
+    close();
     throw error;
   }
 }

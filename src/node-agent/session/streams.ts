@@ -1,70 +1,76 @@
-import { Socket, type SocketConstructorOpts } from 'node:net';
-import { Duplex, type Readable, type Writable } from 'node:stream';
-import { ReadStream } from 'node:tty';
-import { hasErrno } from '../../linux/errno.ts';
-import type { Fd } from '../../linux/kernel.ts';
+import { Readable, Writable } from 'node:stream';
+import { channels } from '../../wire/channel.ts';
+import type { SessionInput, SessionOutput } from './request.ts';
 
-/** What the terminal's queue holds before a writer has to wait. */
-const highWaterMark = 64 * 1024;
-
-/** The streams own their descriptors: they close when the streams end or are destroyed. */
 export interface SessionStreams {
   readonly stdout: Readable;
   readonly stderr?: Readable;
   readonly stdin?: Writable;
 }
 
-/**
- * Both directions of a PTY master. A session's end is EIO for the reader (every slave closed): here it is the end of the stream, and for the
- * writer nothing at all. Ending the writing side does nothing, because a terminal has no end of file but Ctrl-D.
- */
-export function terminalStreams(master: Fd): Required<Pick<SessionStreams, 'stdout' | 'stdin'>> {
-  // Node's tty stream writes too (libuv's handle has both directions); its type says so only for sockets.
-  const both: SocketConstructorOpts & { highWaterMark: number } = { highWaterMark, readable: true, writable: true };
-  const tty = new ReadStream(master, both);
-  const terminal = new Duplex({
-    highWaterMark,
-    allowHalfOpen: true,
-    emitClose: true,
-    read: () => tty.resume(),
+const pieceBytes = 64 * 1024;
+
+/** A session's output and input as streams, for those who read all of it from its start. Not reading one of them pauses the command. */
+export function streamsOf(output: SessionOutput, input: SessionInput | undefined, tty: boolean): SessionStreams {
+  let position = 0;
+  const full = new Set<Readable>();
+  const pump = (): void => {
+    while (full.size === 0) {
+      const piece = output.read(position, pieceBytes);
+      if (piece === undefined) break;
+      position = piece.position + piece.payload.length;
+      const to = piece.channel === channels.stderr && stderr ? stderr : stdout;
+      if (!to.destroyed && !to.push(piece.payload)) full.add(to);
+      output.keep(position);
+    }
+    if (!output.ended || position < output.head) return;
+    stop();
+    for (const stream of [stdout, stderr]) if (stream && !stream.destroyed) stream.push(null);
+  };
+  const open = (): Readable => {
+    const stream: Readable = new Readable({
+      highWaterMark: pieceBytes,
+      read: () => {
+        if (full.delete(stream)) pump();
+      },
+      destroy: (error, done) => {
+        full.delete(stream);
+        done(error);
+        queueMicrotask(pump);
+      },
+    });
+    return stream;
+  };
+  const stdout = open();
+  const stderr = tty ? undefined : open();
+  const stop = output.onChange(pump);
+  queueMicrotask(pump);
+  return { stdout, ...(stderr ? { stderr } : {}), ...(input ? { stdin: inputStream(output, input) } : {}) };
+}
+
+function inputStream(output: SessionOutput, input: SessionInput): Writable {
+  let waiting: (() => void) | undefined;
+  const stop = output.onChange(() => waiting?.());
+  return new Writable({
     write: (chunk: Buffer, _encoding, done) => {
-      if (tty.destroyed) done();
-      else tty.write(chunk, () => done());
+      let sent = 0;
+      const step = (): void => {
+        // A command that stops reading its input is no error of ours.
+        if (input.open) sent += input.write(chunk.subarray(sent));
+        waiting = sent < chunk.length && input.open ? step : undefined;
+        if (waiting === undefined) done();
+      };
+      step();
     },
-    final: (done) => done(),
+    final: (done) => {
+      input.end();
+      done();
+    },
     destroy: (error, done) => {
-      // Only then is the descriptor closed.
-      if (tty.closed) done(error);
-      else tty.once('close', () => done(error)).destroy();
+      stop();
+      waiting = undefined;
+      input.end();
+      done(error);
     },
   });
-  tty.on('data', (chunk: Buffer) => {
-    if (!terminal.push(chunk)) tty.pause();
-  });
-  const end = (): void => void (terminal.readableEnded || terminal.destroyed || terminal.push(null));
-  tty.on('error', (error) => {
-    tty.destroy();
-    if (hasErrno(error, 'EIO', 'ECANCELED')) end();
-    else terminal.destroy(error);
-  });
-  tty.on('end', end);
-  tty.on('close', end);
-  return { stdout: terminal, stdin: terminal };
-}
-
-/** The agent's ends of the three pipes; a command that stops reading its input (EPIPE) is no error of ours. */
-export function pipeStreams(ends: {
-  readonly stdin: Fd | undefined;
-  readonly stdout: Fd;
-  readonly stderr: Fd;
-}): SessionStreams {
-  const output = (fd: Fd): Readable => new Socket({ fd, readable: true, writable: false });
-  const stdin = ends.stdin === undefined ? undefined : inputStream(ends.stdin);
-  return { stdout: output(ends.stdout), stderr: output(ends.stderr), ...(stdin ? { stdin } : {}) };
-}
-
-function inputStream(fd: Fd): Writable {
-  const socket = new Socket({ fd, readable: false, writable: true });
-  socket.on('error', () => socket.destroy());
-  return socket;
 }

@@ -1,27 +1,21 @@
 import { writeSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { duplicate, openPipe } from '../../linux/descriptors.ts';
+import { duplicate, openPipe, openWakePipe } from '../../linux/descriptors.ts';
 import { hasErrno } from '../../linux/errno.ts';
-import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
-import { pidfdHasExited } from '../../linux/pidfd.ts';
+import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
+import { openPidfd } from '../../linux/pidfd.ts';
 import { type Entry, type EntryArguments, runEntry } from './entry.ts';
-import { type EntryLine, entryError } from './entry-line.ts';
-import type { ProcessExit } from './request.ts';
+import { entryError } from './entry-line.ts';
+import { type Followed, followSupervisor } from './follow.ts';
+import type { SessionMemory } from './memory.ts';
 
-/** A command behind its gate, seen through what its supervisor reports. */
-export interface Supervised {
+/** A command behind its gate, and its supervisor. */
+export interface Supervised extends Followed {
   /** Host pid of the command, waiting at its gate; rejects when entering failed. */
   readonly started: Promise<number>;
-  /** Never rejects. */
-  readonly exited: Promise<ProcessExit>;
-  /** Lets the command run. */
+  /** Lets the command run. From then on the supervisor outlives this process. */
   letGo(): void;
-  /** Resolves when the supervisor has ended and nothing of it is open here. */
-  readonly closed: Promise<void>;
-  /** Ends the supervisor, and with it a command that was not let go. Safe twice. */
-  abandon(): Promise<void>;
 }
 
 export interface SuperviseDeps {
@@ -32,36 +26,47 @@ export interface SuperviseDeps {
 
 /** Entering takes milliseconds; a file system of the container that does not answer must not hold a session for ever. */
 const startTimeoutMs = 20_000;
-/** With a container's first process its pid namespace ends, our command first: so long we wait to see whether that was the reason. */
-const containerEndWindowMs = 200;
 
 export function superviseCommand(
   deps: SuperviseDeps,
-  target: { readonly pidfd: number },
+  session: { readonly target: { readonly pidfd: number }; readonly memory: SessionMemory },
   request: Omit<EntryArguments, 'verb'>,
 ): Supervised {
   const { kernel, entry, log } = deps;
+  const { memory } = session;
   const gate = openPipe(kernel);
+  const wake = openWakePipe(kernel);
+  const poke = openWakePipe(kernel);
+  // Looked at after the end, when the target's owner may have closed his.
+  const target = duplicate(kernel, session.target.pidfd);
   let waiting = true;
   const closeGate = (): void => {
     if (waiting) closeAll(kernel, gate.write);
     waiting = false;
   };
-  const descriptors = { ...request.descriptors, gate: gate.read };
-  // Looked at after the end, when the target's owner may have closed his.
-  const pidfd = duplicate(kernel, target.pidfd);
+  // The first ones stand at numbers that the next agent knows: takeover.ts.
+  const descriptors = {
+    ring: memory.fd,
+    waker: wake.read,
+    poker: poke.write,
+    pidfd: target,
+    wake: wake.write,
+    poke: poke.read,
+    gate: gate.read,
+    ...request.descriptors,
+  };
+  const theirs = [gate.read, wake.write, poke.read];
   const { child, lines, closed } = attempt(
     () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
     () => {
       closeGate();
-      closeAll(kernel, gate.read, pidfd);
+      closeAll(kernel, ...theirs, wake.read, poke.write, target);
     },
   );
-  closeAll(kernel, gate.read);
-
+  closeAll(kernel, ...theirs);
   const started = Promise.withResolvers<number>();
-  const exited = Promise.withResolvers<ProcessExit>();
   started.promise.catch(() => {}); // whoever awaits it sees it; nobody may be waiting yet
+  const followed = follow(kernel, child.pid, { memory, waker: wake.read, poker: poke.write, target });
   const timer = setTimeout(() => {
     started.reject(
       new CrashcartError(
@@ -71,14 +76,11 @@ export function superviseCommand(
     );
     child.kill('SIGKILL');
   }, startTimeoutMs);
-  const follow = async (): Promise<void> => {
-    let containerExited = false;
+  const listen = async (): Promise<void> => {
     for await (const line of lines) {
       if (line.type === 'started') started.resolve(line.pid);
       else if (line.type === 'error') started.reject(entryError(line));
-      else if (line.type === 'target-exited') containerExited = true;
       else if (line.type === 'warning') log.warn('crashcart-enter', { detail: line.detail });
-      else if (line.type === 'exited') exited.resolve(await explain(kernel, line, containerExited, pidfd));
       if (line.type === 'started') clearTimeout(timer);
     }
   };
@@ -90,25 +92,25 @@ export function superviseCommand(
         "crashcart-enter ended before the command started: see the node agent's log.",
       ),
     );
-    // The supervisor itself was killed: the command dies with it (PR_SET_PDEATHSIG).
-    exited.resolve({ code: 137, signal: 'SIGKILL' });
     closeGate();
-    closeAll(kernel, pidfd);
   };
-  const finished = follow().then(finish, finish);
-  const allClosed = Promise.all([closed, finished]).then(() => {});
+  const finished = listen().then(finish, finish);
   return {
     started: started.promise,
-    exited: exited.promise,
-    closed: allClosed,
+    exited: followed.exited,
+    get gone() {
+      return followed.gone;
+    },
+    onChange: followed.onChange,
+    poke: followed.poke,
     letGo: () => {
       if (waiting) open(gate.write);
       closeGate();
     },
     abandon: async () => {
       closeGate();
-      child.kill('SIGKILL');
-      await allClosed;
+      await followed.abandon();
+      await Promise.all([closed, finished]);
     },
   };
 }
@@ -122,6 +124,23 @@ function open(gate: Fd): void {
   }
 }
 
+/** A program that could not be started has no pid: its `error` comes, and there is nobody to follow. */
+function follow(
+  kernel: Kernel,
+  pid: number | undefined,
+  ends: { readonly memory: SessionMemory; readonly waker: Fd; readonly poker: Fd; readonly target: Fd },
+): Followed {
+  if (pid !== undefined) return followSupervisor(kernel, { ...ends, pidfd: openPidfd(kernel, pid as Pid) });
+  closeAll(kernel, ends.waker, ends.poker, ends.target);
+  return {
+    exited: Promise.resolve({ code: 137, signal: 'SIGKILL' }),
+    gone: true,
+    onChange: () => () => {},
+    poke: () => {},
+    abandon: async () => {},
+  };
+}
+
 function attempt<T>(body: () => T, onError: () => void): T {
   try {
     return body();
@@ -129,19 +148,4 @@ function attempt<T>(body: () => T, onError: () => void): T {
     onError();
     throw error;
   }
-}
-
-async function explain(
-  kernel: Kernel,
-  line: Extract<EntryLine, { type: 'exited' }>,
-  containerExited: boolean,
-  pidfd: Fd,
-): Promise<ProcessExit> {
-  const exit = { code: line.code, ...(line.signal === undefined ? {} : { signal: line.signal }) };
-  if (containerExited) return { ...exit, containerExited };
-  if (line.signal !== 'SIGKILL') return exit;
-  for (const deadline = Date.now() + containerEndWindowMs; Date.now() < deadline; await sleep(5)) {
-    if (pidfdHasExited(kernel, pidfd)) return { ...exit, containerExited: true };
-  }
-  return exit;
 }

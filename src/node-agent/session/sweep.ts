@@ -7,9 +7,8 @@ import { closeAll } from '../../linux/kernel.ts';
 import { openPidfd } from '../../linux/pidfd.ts';
 import { parseStartTime } from '../../linux/proc.ts';
 import { eraseRecord, type PlacementRecord, readRecords } from '../mount/journal.ts';
-import { oneShot } from '../mount/placements.ts';
-import { endAndRemoveCgroup } from './cgroup.ts';
-import { sessionsCgroup } from './cgroup-path.ts';
+import { type JournalledPlacements, oneShot } from '../mount/placements.ts';
+import { endAndRemoveCgroup, supervisorsName } from './cgroup.ts';
 import type { Entry } from './entry.ts';
 
 export interface SweepDeps {
@@ -17,6 +16,7 @@ export interface SweepDeps {
   readonly entry: Entry;
   readonly cgroups: CgroupLayout;
   readonly stateDirectory: string;
+  readonly placements: JournalledPlacements;
   readonly log: Logger;
 }
 
@@ -27,23 +27,32 @@ export interface Swept {
   readonly leftovers: readonly string[];
 }
 
+/** Who still uses what is found. */
+export interface InUse {
+  /** A session of this agent, or one that it took over, by uid. */
+  has(uid: string): boolean;
+}
+
 /**
- * At the agent's start: ends the sessions that an earlier agent of this node left, and takes its toolboxes out of containers. `near`: the agent's own
- * cgroup path, or any container's; sessions lie beside kubepods there. Only what the earlier agent itself made is touched.
+ * At the agent's start, behind the take-over: ends what earlier agents of this node left without a supervisor, and takes their toolboxes out of containers.
+ * `parents`: the cgroups of this node's sessions. Only what an agent itself made is touched, and nothing that is in use.
  */
-export async function sweepLeftovers(deps: SweepDeps, near: string): Promise<Swept> {
-  const parent = sessionsCgroup(near);
+export async function sweepLeftovers(deps: SweepDeps, parents: readonly string[], sessions: InUse): Promise<Swept> {
   const leftovers: string[] = [];
   const note = (what: string | undefined): boolean => {
     if (what !== undefined) leftovers.push(what);
     return what === undefined;
   };
   let cgroups = 0;
-  for (const name of listCgroups(deps.cgroups, parent)) {
-    if (note(await endAndRemoveCgroup(deps.cgroups, `${parent}/${name}`))) cgroups++;
+  for (const parent of new Set(parents)) {
+    for (const name of listCgroups(deps.cgroups, parent)) {
+      if (name === supervisorsName || sessions.has(name)) continue;
+      if (note(await endAndRemoveCgroup(deps.cgroups, `${parent}/${name}`))) cgroups++;
+    }
   }
   let placements = 0;
   for (const record of readRecords(deps.stateDirectory)) {
+    if (deps.placements.has(record.containerId)) continue;
     if (note(await takeOut(deps, record))) placements++;
   }
   if (cgroups + placements + leftovers.length > 0)

@@ -11,7 +11,8 @@ import {
   setUp,
 } from '../../../test/support/session-registry.ts';
 import { channels } from '../../wire/channel.ts';
-import { ringBytes } from './output.ts';
+import { outputBytes } from '../session/memory.ts';
+import { tailBytes } from './output.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -20,12 +21,12 @@ test('output is held for the first client: nothing is lost even when the command
   const { registry, processes } = setUp();
   registry.put(desired('a'), {});
   await settle();
-  const data = Buffer.alloc(ringBytes + 100_000, 'abcdefghij');
+  const data = Buffer.alloc(outputBytes + 50_000, 'abcdefghij');
   void writeAll(processes[0]!.stdout, data).then(() => processes[0]!.exit({ code: 0 }));
   await settle();
   expect(observed(registry).phase).toBe('Finished');
   const frames = await readAll(await registry.attach('a', everything));
-  expect(bytesOf(frames, channels.stdout)).toBe(data.toString());
+  expect(bytesOf(frames, channels.stdout) === data.toString()).toBe(true);
   expect(exitOf(frames)).toEqual({ code: 0 });
 });
 
@@ -34,7 +35,7 @@ test('while nobody has come the command is paused, and goes on after fifteen sec
   registry.put(desired('a'), {});
   await settle();
   const done = vi.fn();
-  void writeAll(processes[0]!.stdout, Buffer.alloc(1024 * 1024)).then(done);
+  void writeAll(processes[0]!.stdout, Buffer.alloc(2 * 1024 * 1024)).then(done);
   await vi.advanceTimersByTimeAsync(14_000);
   expect(done).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(1_000);
@@ -93,7 +94,7 @@ test('all clients get the output, and one that blocks the others for thirty seco
   registry.put(desired('a'), {});
   const stuck = await registry.attach('a', everything);
   const reading = readAll(await registry.attach('a', everything));
-  const data = Buffer.alloc(2 * 1024 * 1024, 'z');
+  const data = Buffer.alloc(4 * 1024 * 1024, 'z');
   const done = vi.fn();
   void writeAll(processes[0]!.stdout, data).then(done);
   await vi.advanceTimersByTimeAsync(29_000);
@@ -129,7 +130,7 @@ test('a client that comes back gets the tail of what it missed', async () => {
   const client = await registry.attach('a', everything);
   processes[0]!.exit({ code: 0 });
   const output = bytesOf(await readAll(client), channels.stdout);
-  expect(output.length).toBe(ringBytes);
+  expect(output.length).toBe(tailBytes);
   expect(data.toString().endsWith(output)).toBe(true);
 });
 

@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Size } from '../../wire/channel.ts';
 import type { Status } from '../../wire/status.ts';
 import type { SessionRecording } from '../recording/session-recording.ts';
+import type { InputSender, SessionOutput } from '../session/request.ts';
 import { Client, type ClientHost } from './client.ts';
 import type { LaunchedProcess } from './launch.ts';
 import { Output } from './output.ts';
@@ -13,6 +13,8 @@ export const clientsPerSession = 16;
 export const holdMs = 15_000;
 /** How long one client may keep the others waiting. Alone, it waits for itself: Ctrl-S is not an error; idleTimeout bounds it. */
 export const blockedClientMs = 30_000;
+/** How long a client that was cut off may take to come back before output goes on without it. */
+export const cutHoldMs = 60_000;
 /** How long the rest of the output may take to come after the command's end, before its streams are given up. */
 export const drainMs = 5_000;
 
@@ -21,35 +23,36 @@ export interface SessionIoOptions {
   readonly tty: boolean;
   readonly recording?: SessionRecording | undefined;
   readonly onBytes: (direction: 'in' | 'out', count: number) => void;
+  /** Taken over from an earlier agent, whose clients will come back. */
+  readonly taken?: boolean;
   /** The number of clients changed. */
   readonly onClients: () => void;
 }
 
-/** A running command's streams on the one side, its clients on the other. */
+/** A running command's output and input on the one side, its clients on the other. */
 export class SessionIo implements ClientHost {
   readonly #options: SessionIoOptions;
   readonly #output: Output;
   readonly #clients = new Set<Client>();
   readonly #watches = new Map<Client, NodeJS.Timeout>();
-  readonly #hold: NodeJS.Timeout;
+  readonly #stop: () => void;
+  #hold: NodeJS.Timeout;
   #status: Status | undefined;
+  #closing = false;
 
   constructor(options: SessionIoOptions) {
     this.#options = options;
     const { recording } = options;
-    const { stdout, stderr, stdin } = options.process;
+    const { output } = options.process;
     this.#output = new Output({
-      stdout,
-      ...(stderr ? { stderr } : {}),
+      output,
       ...(recording ? { tap: recording } : {}),
       onBytes: (count) => this.#moved(count),
+      ...(options.taken ? { counted: output.head } : {}),
     });
+    this.#hold = setTimeout(() => this.#output.release(), options.taken ? cutHoldMs : holdMs);
     recording?.onDrain(() => this.#output.resume());
-    this.#hold = setTimeout(() => this.#output.release(), holdMs);
-    stdin?.on('drain', () => this.#drain());
-    stdin?.on('close', () => this.#drain());
-    // EPIPE: the command has closed its input, which is its right.
-    stdin?.on('error', () => this.#drain());
+    this.#stop = output.onChange(() => this.#drain());
   }
 
   get recorded(): boolean {
@@ -60,7 +63,18 @@ export class SessionIo implements ClientHost {
     return this.#clients.size;
   }
 
+  get log(): SessionOutput {
+    return this.#output.log;
+  }
+
+  get status(): Status | undefined {
+    return this.#status;
+  }
+
   attach(request: AttachRequest): Attachment {
+    const { resume } = request;
+    // The same client over another connection: the old one is dead, whether we know it yet or not.
+    for (const client of this.#clients) if (resume && client.id === resume.id) client.drop(replaced());
     if (this.#clients.size >= clientsPerSession) {
       throw new CrashcartError(
         reasons.TooManySessions,
@@ -68,40 +82,58 @@ export class SessionIo implements ClientHost {
       );
     }
     this.#options.recording?.attached(request);
-    const client = new Client(request, this);
+    const { input } = this.#options.process;
+    const position = Math.min(resume?.position ?? this.#output.start, this.log.head);
+    const known = resume ? input?.receivedFrom(resume.id) : undefined;
+    const client = new Client(request, this, {
+      position,
+      received: known ?? (resume?.position === undefined ? 0 : null),
+    });
     this.#clients.add(client);
     clearTimeout(this.#hold);
     this.#output.add(client);
     this.#watch(client);
-    if (this.#status) client.end(this.#status);
     this.#options.onClients();
     return client;
   }
 
   /** The command has ended: gives all clients, these and later ones, the rest of the output and then the status. */
   async finish(status: Status): Promise<void> {
-    clearTimeout(this.#hold);
-    this.#output.finish();
     const giveUp = setTimeout(() => this.#output.abandon(), drainMs);
     await this.#output.drained;
     clearTimeout(giveUp);
+    clearTimeout(this.#hold);
     this.#status = status;
-    for (const client of this.#clients) client.end(status);
+    for (const client of this.#clients) client.pump();
     this.#drain();
   }
 
-  write(payload: Uint8Array): boolean {
-    const stdin = this.#stdin();
-    if (stdin === undefined || payload.length === 0) return true;
-    if (stdin.writableNeedDrain) return false;
-    stdin.write(payload);
-    this.#options.onBytes('in', payload.length);
-    return true;
+  /** Nobody will come for the output any more; those who are here still get the rest of it. */
+  [Symbol.dispose](): void {
+    this.#closing = true;
+    if (this.#clients.size > 0) return;
+    clearTimeout(this.#hold);
+    this.#stop();
+    this.#output[Symbol.dispose]();
+    this.#options.process.output[Symbol.dispose]();
+  }
+
+  /** For the people who are attached. */
+  notice(text: string): void {
+    for (const client of this.#clients) client.notice(text);
+  }
+
+  write(payload: Uint8Array, sender: InputSender | undefined): number {
+    const { input } = this.#options.process;
+    if (!input?.open || payload.length === 0) return payload.length;
+    const taken = input.write(payload, sender);
+    if (taken > 0) this.#options.onBytes('in', taken);
+    return taken;
   }
 
   closeStdin(): void {
     // A terminal has no end of file of its own: that is a character which the person types.
-    if (!this.#options.tty) this.#stdin()?.end();
+    if (!this.#options.tty) this.#options.process.input?.end();
   }
 
   resize(size: Size): void {
@@ -110,22 +142,23 @@ export class SessionIo implements ClientHost {
     this.#options.recording?.resized(size);
   }
 
-  resume(): void {
-    this.#output.resume();
+  advanced(): void {
+    this.#output.advance();
   }
 
-  detached(client: Client): void {
+  detached(client: Client, cut: boolean): void {
     clearTimeout(this.#watches.get(client));
     this.#watches.delete(client);
     this.#clients.delete(client);
     this.#options.recording?.detached(client.request);
-    this.#output.remove(client);
+    const returns = cut && client.id !== undefined && this.#clients.size === 0 && this.#status === undefined;
+    this.#output.remove(client, returns ? client.floor : undefined);
+    if (returns) {
+      clearTimeout(this.#hold);
+      this.#hold = setTimeout(() => this.#output.release(), cutHoldMs);
+    }
     this.#options.onClients();
-  }
-
-  #stdin(): Writable | undefined {
-    const { stdin } = this.#options.process;
-    return stdin && !stdin.destroyed && !stdin.writableEnded ? stdin : undefined;
+    if (this.#closing) this[Symbol.dispose]();
   }
 
   #drain(): void {
@@ -134,22 +167,25 @@ export class SessionIo implements ClientHost {
 
   #moved(count: number): void {
     this.#options.onBytes('out', count);
-    for (const client of this.#clients) if (client.blocked) this.#watch(client);
+    for (const client of this.#clients) if (this.#output.waitsFor(client)) this.#watch(client);
   }
 
-  /** One timer a blocked client; it looks again as long as the client is blocked, and drops it once others wait. */
+  /** One timer a client that all wait for; it looks again as long as that is so, and drops the client once others wait. */
   #watch(client: Client): void {
-    if (!client.blocked || this.#watches.has(client)) return;
-    const since = client.deliveredFrames;
+    if (!this.#output.waitsFor(client) || this.#watches.has(client)) return;
+    const since = client.floor;
     const timer = setTimeout(() => {
       this.#watches.delete(client);
-      const stuck = client.blocked && client.deliveredFrames === since;
+      const stuck = this.#output.waitsFor(client) && client.floor === since;
       if (stuck && this.#clients.size > 1) return client.drop(tooSlow());
       this.#watch(client);
     }, blockedClientMs);
     this.#watches.set(client, timer);
   }
 }
+
+const replaced = (): CrashcartError =>
+  new CrashcartError(reasons.Unavailable, 'This client has come back over another connection.');
 
 const tooSlow = (): CrashcartError =>
   new CrashcartError(

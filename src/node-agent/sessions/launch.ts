@@ -6,11 +6,13 @@ import type { PutContext } from './sessions.ts';
 /** The part of session/request.ts's `SessionProcess` that a session uses. */
 export type LaunchedProcess = Pick<
   SessionProcess,
-  'pid' | 'stdout' | 'stderr' | 'stdin' | 'resize' | 'exited' | 'end' | 'cleanup'
+  'pid' | 'output' | 'input' | 'resize' | 'idleMs' | 'renew' | 'noted' | 'exited' | 'end' | 'cleanup'
 >;
 
 export interface Launched {
   readonly process: LaunchedProcess;
+  /** RFC 3339. */
+  readonly startedAt: string;
   /** Resolves when the container's first process has ended; never before. */
   readonly containerExited: Promise<void>;
   /** Frees what was held to watch the container. */

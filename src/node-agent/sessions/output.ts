@@ -1,163 +1,156 @@
-import type { Readable } from 'node:stream';
 import { limits } from '../../wire/agent-protocol.ts';
-import { channels } from '../../wire/channel.ts';
-import { Ring } from './ring.ts';
-import type { Frame } from './sessions.ts';
+import { outputBytes } from '../session/memory.ts';
+import type { SessionOutput } from '../session/request.ts';
 
 /** Who reads a session's output. */
 export interface Reader {
-  /** True while it cannot take more; then `Output.resume` is called when it can. */
-  readonly blocked: boolean;
-  deliver(frame: Frame): void;
+  /** What is before this position it has, for good. */
+  readonly floor: number;
+  /** There is more, or an end. */
+  pump(): void;
 }
 
-/** Sees all output before anybody else, and may hold it up. `Output.resume` is called when it no longer does. */
+/** Sees all output, and may hold it up. `Output.resume` is called when it no longer does. */
 export interface Tap {
   readonly blocked: boolean;
   output(channel: number, payload: Uint8Array): void;
 }
 
-export const ringBytes = 256 * 1024;
-/**
- * What can still be on its way when a command has ended: 64 KiB in each of two pipes and a read-ahead of as much on our
- * side. It has to fit, or the end of `kubectl crashcart … -- cmd` would cost the beginning.
- */
-const restBytes = 512 * 1024;
-
-interface Source {
-  readonly channel: number;
-  readonly stream: Readable;
-  /** Read from the stream, and not taken yet because there was no room. */
-  pending: Buffer | undefined;
-  ended: boolean;
-}
+/** What a client that joins is shown of what was before. */
+export const tailBytes = 256 * 1024;
+/** A reader's floor is passed on in steps of this: the supervisor has to be woken for each. */
+const stepBytes = 64 * 1024;
 
 export interface OutputOptions {
-  readonly stdout: Readable;
-  readonly stderr?: Readable;
+  readonly output: SessionOutput;
   readonly onBytes?: (count: number) => void;
   readonly tap?: Tap;
+  /** Position up to which output was counted before, by an earlier agent. */
+  readonly counted?: number;
 }
 
 /**
- * Moves a command's output into the ring and to its readers. The command is paused, because nobody reads its pipes,
- * - while any reader, or the tap, is blocked: the slowest one governs;
- * - while the output is held (nobody has attached yet) and the ring is full.
- * Otherwise the ring overwrites its oldest bytes. Once the command has ended, the bounded rest is taken without a pause.
+ * Who reads, and what the supervisor may write over. The command waits
+ * - while the slowest reader lags a whole ring behind;
+ * - while the output is held (nobody has attached yet, or the last one was cut off) and the ring is full.
+ * Otherwise the oldest bytes are written over.
  */
 export class Output {
-  readonly #ring = new Ring(ringBytes);
-  readonly #sources: readonly Source[];
+  readonly log: SessionOutput;
   readonly #readers = new Set<Reader>();
   readonly #onBytes: (count: number) => void;
-  readonly #tap: Tap | undefined;
+  readonly #stop: () => void;
   readonly #drained = Promise.withResolvers<void>();
-  #held = true;
-  #finishing = false;
-  #pumping = false;
+  readonly #tap: Tap | undefined;
+  /** What the tap has seen. */
+  #tapped = 0;
+  #counted: number;
+  /** Held from this position on. */
+  #held: number | undefined;
+  #kept: number | undefined;
+  #abandoned = false;
 
-  constructor({ stdout, stderr, onBytes = () => {}, tap }: OutputOptions) {
-    this.#onBytes = onBytes;
+  constructor({ output, onBytes = () => {}, counted = 0, tap }: OutputOptions) {
     this.#tap = tap;
-    this.#sources = [this.#source(channels.stdout, stdout), ...(stderr ? [this.#source(channels.stderr, stderr)] : [])];
-    this.#pump();
+    this.log = output;
+    this.#onBytes = onBytes;
+    this.#counted = counted;
+    this.#held = output.kept;
+    this.#kept = output.kept;
+    this.#stop = output.onChange(() => this.#changed());
+    queueMicrotask(() => this.#changed());
   }
 
-  /** Resolves when both streams have ended and all that they gave was handed on. */
+  /** Resolves when all that the command said is in the ring, or was given up. */
   get drained(): Promise<void> {
     return this.#drained.promise;
   }
 
-  get readerCount(): number {
-    return this.#readers.size;
+  get ended(): boolean {
+    return this.#abandoned || this.log.ended;
   }
 
-  /** The reader gets the ring's tail at once, then everything that comes. */
+  /** Where a reader begins that has seen nothing: at the start if nobody was there before, else shortly before the end. */
+  get start(): number {
+    return this.#held ?? Math.max(0, this.log.head - tailBytes);
+  }
+
   add(reader: Reader): void {
-    for (const frame of this.#ring.frames(limits.framePayloadBytes)) reader.deliver(frame);
     this.#readers.add(reader);
-    this.release();
+    this.#held = undefined;
+    this.advance();
+    reader.pump();
   }
 
-  remove(reader: Reader): void {
-    if (this.#readers.delete(reader)) this.#pump();
+  /** `holdFrom`: a reader that was cut off and may come back for the rest. */
+  remove(reader: Reader, holdFrom?: number): void {
+    if (!this.#readers.delete(reader)) return;
+    if (this.#readers.size === 0) this.#held = holdFrom;
+    this.advance();
   }
 
-  /** A reader is no longer blocked. */
+  /** The tap takes more. */
   resume(): void {
-    this.#pump();
+    this.#changed();
   }
 
-  /** Stops holding output for a first reader. */
+  /** Stops holding output for a reader. */
   release(): void {
-    this.#held = false;
-    this.#pump();
+    this.#held = undefined;
+    this.advance();
   }
 
-  /** The command has ended: what is left in its pipes is bounded, so take it whether anybody reads or not. */
-  finish(): void {
-    if (this.#finishing) return;
-    this.#finishing = true;
-    if (this.#held) this.#ring.extend(restBytes);
-    this.#pump();
+  /** A reader has moved on. */
+  advance(): void {
+    const floor = this.#floor();
+    if (floor === this.#kept) return;
+    const small =
+      floor !== undefined && this.#kept !== undefined && floor > this.#kept && floor < this.#kept + stepBytes;
+    if (small) return;
+    this.#kept = floor;
+    this.log.keep(floor);
   }
 
-  /** Gives up on streams that do not end. */
+  /** Whether the command waits for this reader. */
+  waitsFor(reader: Reader): boolean {
+    return this.log.head - reader.floor >= outputBytes - stepBytes;
+  }
+
+  /** Gives up on output that does not end. */
   abandon(): void {
-    for (const source of this.#sources) {
-      source.stream.destroy();
-      this.#end(source);
+    this.#abandoned = true;
+    this.#changed();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop();
+  }
+
+  #record(): void {
+    if (this.#tap === undefined) return;
+    while (!this.#tap.blocked) {
+      const piece = this.log.read(this.#tapped, limits.framePayloadBytes);
+      if (piece === undefined) break;
+      this.#tapped = piece.position + piece.payload.length;
+      this.#tap.output(piece.channel, piece.payload);
     }
+    this.advance();
   }
 
-  #source(channel: number, stream: Readable): Source {
-    const source: Source = { channel, stream, pending: undefined, ended: false };
-    const ended = () => this.#end(source);
-    stream.on('readable', () => this.#pump());
-    stream.on('end', ended);
-    stream.on('close', ended);
-    // A PTY's master fails with EIO when its last slave is closed: that is its end of file.
-    stream.on('error', ended);
-    return source;
+  #floor(): number | undefined {
+    const floors = [...this.#readers].map(({ floor }) => floor);
+    if (floors.length === 0 && this.#held !== undefined) floors.push(this.#held);
+    if (this.#tap) floors.push(this.#tapped);
+    return floors.length === 0 ? undefined : Math.min(...floors);
   }
 
-  #end(source: Source): void {
-    source.ended = true;
-    this.#pump();
-  }
-
-  #pump(): void {
-    // A reader may call back while it is given a frame.
-    if (this.#pumping) return;
-    this.#pumping = true;
-    try {
-      while (this.#sources.filter((source) => this.#move(source)).length > 0);
-    } finally {
-      this.#pumping = false;
-    }
-    if (this.#sources.every(({ ended, pending }) => ended && pending === undefined)) this.#drained.resolve();
-  }
-
-  /** Moves one frame's worth from a source; says whether it did. */
-  #move(source: Source): boolean {
-    const room = this.#room();
-    if (room === 0) return false;
-    const chunk: unknown = source.pending ?? source.stream.read();
-    if (!Buffer.isBuffer(chunk)) return false;
-    const payload = chunk.subarray(0, room);
-    source.pending = payload.length < chunk.length ? chunk.subarray(payload.length) : undefined;
-    this.#tap?.output(source.channel, payload);
-    this.#ring.push(source.channel, payload);
-    for (const reader of this.#readers) reader.deliver({ channel: source.channel, payload });
-    this.#onBytes(payload.length);
-    return true;
-  }
-
-  #room(): number {
-    const held = this.#held ? this.#ring.room : limits.framePayloadBytes;
-    if (this.#finishing) return Math.min(held || limits.framePayloadBytes, limits.framePayloadBytes);
-    if (this.#tap?.blocked) return 0;
-    for (const reader of this.#readers) if (reader.blocked) return 0;
-    return Math.min(held, limits.framePayloadBytes);
+  #changed(): void {
+    const { head } = this.log;
+    if (head > this.#counted) this.#onBytes(head - this.#counted);
+    this.#counted = Math.max(this.#counted, head);
+    this.#record();
+    for (const reader of this.#readers) reader.pump();
+    const recorded = this.#abandoned || this.#tap === undefined || this.#tapped >= this.log.head;
+    if (this.ended && recorded) this.#drained.resolve();
   }
 }

@@ -1,14 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { InMemoryProcess } from '../../../test/support/in-memory-process.ts';
-import {
-  desired,
-  everything,
-  exitOf,
-  observed,
-  readAll,
-  settle,
-  setUp,
-} from '../../../test/support/session-registry.ts';
+import { desired, everything, observed, settle, setUp } from '../../../test/support/session-registry.ts';
 import { CrashcartError } from '../../base/errors.ts';
 import { channels } from '../../wire/channel.ts';
 import { retainedRecords, retainedSessions, retainMs } from './registry.ts';
@@ -73,7 +65,12 @@ test('a start that hangs fails in time, and a command that comes up later is end
   expect(observed(registry)).toMatchObject({ phase: 'Failed', cleanedUp: false, failure: { reason: 'Timeout' } });
   const process = new InMemoryProcess();
   processes.push(process);
-  late.resolve({ process, containerExited: new Promise(() => {}), release: vi.fn() });
+  late.resolve({
+    process,
+    startedAt: new Date().toISOString(),
+    containerExited: new Promise(() => {}),
+    release: vi.fn(),
+  });
   await settle();
   expect(process.cleanups).toBe(1);
   expect(observed(registry)).toMatchObject({ phase: 'Failed', cleanedUp: true });
@@ -194,14 +191,81 @@ describe('the end', () => {
     expect(() => registry.put(desired('s0'), {})).toThrow(expect.objectContaining({ reason: 'SessionEnded' }));
   });
 
-  test('a shutdown ends everything, tells the clients, and takes no more orders', async () => {
-    const { registry } = setUp();
+  test('a shutdown lets go of what runs, ends what is starting, and takes no more orders', async () => {
+    const { registry, processes } = setUp();
     registry.put(desired('a'), {});
-    registry.put(desired('b'), {});
     await settle();
-    const frames = readAll(await registry.attach('a', everything));
-    expect(await registry.shutdown()).toMatchObject([{ cleanedUp: true }, { cleanedUp: true }]);
-    expect(exitOf(await frames)).toMatchObject({ code: 137, reason: 'AgentRestarted' });
+    registry.put(desired('b'), {});
+    const left = await registry.shutdown();
+    expect(left).toMatchObject([{ phase: 'Running', cleanedUp: false }, { exit: { reason: 'AgentRestarted' } }]);
+    expect(processes[0]!.cleanups).toBe(0);
     expect(() => registry.put(desired('c'), {})).toThrow(expect.objectContaining({ reason: 'Unavailable' }));
   });
+});
+
+describe('a session of an earlier agent', () => {
+  const launched = (process: InMemoryProcess, startedAt = new Date().toISOString()) => ({
+    process,
+    startedAt,
+    containerExited: new Promise<void>(() => {}),
+    release: vi.fn(),
+  });
+
+  test('runs on with what is left of its time, and its exit is told as it was', async () => {
+    const { registry } = setUp();
+    const process = new InMemoryProcess();
+    const startedAt = new Date(Date.now() - 50_000).toISOString();
+    registry.takeOver(desired('a', { maxDurationMs: 60_000 }), {}, launched(process, startedAt));
+    await settle();
+    expect(observed(registry)).toMatchObject({ phase: 'Running', startedAt });
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(observed(registry).phase).toBe('Running');
+    await vi.advanceTimersByTimeAsync(1_000);
+    await settle();
+    expect(observed(registry)).toMatchObject({ phase: 'Finished', exit: { reason: 'MaxDurationExceeded' } });
+  });
+
+  test('that ended while no agent was there keeps its exit and the time of it', async () => {
+    const { registry } = setUp();
+    const process = new InMemoryProcess();
+    process.exit({ code: 7, at: '2026-11-24T01:02:03.000Z' });
+    registry.takeOver(desired('a'), {}, launched(process));
+    await settle();
+    expect(observed(registry)).toMatchObject({
+      phase: 'Finished',
+      exit: { code: 7, reason: 'Completed', at: '2026-11-24T01:02:03.000Z' },
+      cleanedUp: true,
+    });
+  });
+
+  test('that its supervisor ended, because no agent came, is no completion', async () => {
+    const { registry } = setUp();
+    const process = new InMemoryProcess();
+    process.exit({ code: 137, signal: 'SIGKILL', leaseOver: true });
+    registry.takeOver(desired('a'), {}, launched(process));
+    await settle();
+    expect(observed(registry).exit).toMatchObject({ reason: 'MaxDurationExceeded' });
+  });
+
+  test('keeps an extension that it was given before', async () => {
+    const { registry } = setUp();
+    const process = new InMemoryProcess();
+    process.noted = 120_000;
+    registry.takeOver(desired('a', { maxDurationMs: 60_000 }), {}, launched(process));
+    await vi.advanceTimersByTimeAsync(61_000);
+    expect(observed(registry)).toMatchObject({ phase: 'Running', maxDurationMs: 120_000 });
+  });
+});
+
+test('a longer duration in a later order extends the session, and is noted for the next agent', async () => {
+  const { registry, processes } = setUp();
+  registry.put(desired('a', { maxDurationMs: 60_000 }), {});
+  await settle();
+  registry.put(desired('a', { maxDurationMs: 90_000 }), {});
+  expect(processes[0]!.noted).toBe(90_000);
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(observed(registry).phase).toBe('Running');
+  await vi.advanceTimersByTimeAsync(30_000);
+  await settle();
+  expect(observed(registry).exit).toMatchObject({ reason: 'MaxDurationExceeded' });
 });

@@ -2,14 +2,14 @@ import { CrashcartError, type Reason, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { type DesiredSession, limits, type ObservedSession, type SessionEvent } from '../../wire/agent-protocol.ts';
 import type { Recordings } from '../recording/recordings.ts';
-import type { Launch, SessionsObserver } from './launch.ts';
+import type { Launch, Launched, SessionsObserver } from './launch.ts';
 import { Session } from './session.ts';
 import type { Attachment, AttachRequest, PutContext, Sessions } from './sessions.ts';
 
 /** An ended session is remembered so long, for a client that comes late: its ring and its exit. */
 export const retainMs = 10 * 60_000;
-/** And so many of them: with their rings at most 64 × 768 KiB. Of those before them only how they ended is kept. */
-export const retainedSessions = 64;
+/** And so many of them: with their memory at most 32 × 1.4 MiB. Of those before them only how they ended is kept. */
+export const retainedSessions = 32;
 /**
  * How they ended must be kept until the controller has read it: a burst of short commands ends faster than statuses are written. With
  * those that run no more than the gateway takes from one agent (limits.sessionsPerAgent × 4).
@@ -43,7 +43,10 @@ export class Registry implements Sessions {
 
   put(desired: DesiredSession, context: PutContext): ObservedSession {
     const known = this.#sessions.get(desired.uid);
-    if (known) return known.observe();
+    if (known) {
+      known.update(desired);
+      return known.observe();
+    }
     const record = this.#records.get(desired.uid);
     if (record) return record;
     this.#refuse(desired);
@@ -53,6 +56,18 @@ export class Registry implements Sessions {
     void session.settled.then(() => this.#retain(session));
     this.#emit({ type: 'changed', session: session.observe() });
     return session.observe();
+  }
+
+  /** A session of an earlier agent that still has its supervisor, before any order is taken. */
+  takeOver(desired: DesiredSession, context: PutContext, launched: Launched): void {
+    const session = this.#create(desired, context);
+    this.#sessions.set(desired.uid, session);
+    session.takeOver(launched);
+    void session.settled.then(() => this.#retain(session));
+  }
+
+  has(uid: string): boolean {
+    return this.#sessions.has(uid);
   }
 
   async remove(uid: string, reason: Reason): Promise<ObservedSession> {
@@ -83,12 +98,18 @@ export class Registry implements Sessions {
     return await this.#find(uid).attach(request);
   }
 
-  /** Takes no more orders, ends every session and resolves when nothing of them is left, or all was tried. */
+  /**
+   * Takes no more orders and lets go: sessions that run go on under their supervisors, for the next agent. Those that are just starting or ending
+   * are brought to their end. Resolves when that is done.
+   */
   async shutdown(): Promise<readonly ObservedSession[]> {
     this.#closing = true;
     const sessions = [...this.#sessions.values()];
-    for (const session of sessions) session.end(reasons.AgentRestarted);
-    await Promise.all(sessions.map(({ settled }) => settled));
+    for (const session of sessions) {
+      if (session.phase === 'preparing') session.end(reasons.AgentRestarted);
+      else if (session.phase === 'running') session.leave();
+    }
+    await Promise.all(sessions.filter(({ phase }) => phase !== 'running').map(({ settled }) => settled));
     for (const timer of this.#expiry.values()) clearTimeout(timer);
     return this.list();
   }
@@ -163,6 +184,7 @@ export class Registry implements Sessions {
     if (!session?.cleanedUp) return;
     // A client may still be reading its end; nobody is told when it has.
     this.#records.set(uid, { ...session.observe(), attached: 0 });
+    session[Symbol.dispose]();
     this.#sessions.delete(uid);
   }
 
@@ -182,6 +204,7 @@ export class Registry implements Sessions {
   #forget(uid: string): void {
     clearTimeout(this.#expiry.get(uid));
     this.#expiry.delete(uid);
+    this.#sessions.get(uid)?.[Symbol.dispose]();
     const known = [this.#sessions.delete(uid), this.#records.delete(uid)];
     if (!known.includes(true)) return;
     this.#forgotten.add(uid);

@@ -25,6 +25,11 @@ export interface SessionDeps {
 export const prepareMs = 30_000;
 /** Between the end of a session's processes by the death of their pid namespace, and the container's own end being visible. */
 const containerExitGraceMs = 500;
+/** How long a session goes on without an agent: longer than an update of the agents takes, even one that has to be rolled back. */
+export const agentlessMs = 15 * 60_000;
+const renewEveryMs = 60_000;
+/** The supervisor ends a session by itself this long after an agent would have. */
+const overrunMs = 30_000;
 const cleanupAttempts = 5;
 const cleanupPauseMs = 500;
 
@@ -40,10 +45,12 @@ export class Session {
   #io: SessionIo | undefined;
   #recording: SessionRecording | undefined;
   #lifetime: Lifetime | undefined;
+  #maxDurationMs: number;
   #cleaning: Promise<void> | undefined;
 
   constructor(desired: DesiredSession, context: PutContext, deps: SessionDeps) {
     this.desired = desired;
+    this.#maxDurationMs = desired.maxDurationMs;
     this.#context = context;
     this.#deps = deps;
     this.#log = deps.log;
@@ -70,19 +77,58 @@ export class Session {
 
   observe(): ObservedSession {
     const { uid, namespace, name } = this.desired;
+    const attached = this.#io?.clientCount ?? 0;
     const recording = this.#recording?.observe();
     return {
       uid,
       namespace,
       name,
-      attached: this.#io?.clientCount ?? 0,
+      attached,
+      maxDurationMs: this.#maxDurationMs,
       ...(recording ? { recording } : {}),
       ...observation(this.#state),
     };
   }
 
+  /** The session may run longer, or not so long, than it was first told. Nothing else of an order can change. */
+  update({ maxDurationMs }: DesiredSession): void {
+    if (!this.active || maxDurationMs === this.#maxDurationMs) return;
+    this.#log.info('the longest duration is another one now', { maxDurationMs });
+    this.#maxDurationMs = maxDurationMs;
+    this.#lifetime?.extend(maxDurationMs);
+    if (this.#state.phase === 'running') {
+      this.#state.launched.process.noted = maxDurationMs;
+      this.#renew(this.#state.launched.process);
+    }
+    this.#deps.onChange(this);
+  }
+
+  /** Its agent ended and its supervisor did not: goes on with what that kept. Instead of `start`. */
+  takeOver(launched: Launched): void {
+    if (launched.process.noted > 0) this.#maxDurationMs = launched.process.noted;
+    this.#log.info('taken over from an earlier agent', { pid: launched.process.pid });
+    this.#settle(this.#live(launched, true));
+    // Its recording ended with the agent that wrote it, and unrecorded it must not go on.
+    if (this.desired.recording !== undefined) this.end(reasons.AgentRestarted);
+  }
+
+  /** The process ends and the session does not. */
+  leave(): void {
+    this.#lifetime?.[Symbol.dispose]();
+    if (this.#state.phase === 'running') this.#renew(this.#state.launched.process);
+  }
+
+  /** Nobody will ask for its output any more. */
+  [Symbol.dispose](): void {
+    this.#io?.[Symbol.dispose]();
+  }
+
   start(): void {
-    this.#run()
+    this.#settle(this.#run());
+  }
+
+  #settle(running: Promise<void>): void {
+    running
       .catch((error: unknown) => this.#log.error('the session broke off', { error: describe(error) }))
       .finally(() => this.#settled.resolve());
   }
@@ -116,27 +162,41 @@ export class Session {
   async #run(): Promise<void> {
     const launched = await this.#launch();
     if (launched === undefined) return;
-    const { process } = launched;
-    const startedAt = new Date().toISOString();
+    await this.#live(launched, false);
+  }
+
+  async #live(launched: Launched, taken: boolean): Promise<void> {
+    const { process, startedAt } = launched;
     const io = new SessionIo({
       process,
       tty: this.desired.tty,
+      taken,
       recording: this.#recording,
       onBytes: (direction, count) => this.#moved(direction, count),
-      onClients: () => this.#deps.onChange(this),
+      onClients: () => this.#clientsChanged(),
     });
     this.#io = io;
     const stop = this.#state.phase === 'preparing' ? this.#state.stop : undefined;
     this.#become({ phase: 'running', launched, startedAt });
     if (stop !== undefined) this.end(stop);
     this.#ready.resolve();
-    const exit = await this.#exit(launched);
+    const exit = await this.#exit(launched, taken);
     this.#become({ phase: 'ended', startedAt, exit, launched, trace: { cleanedUp: false } });
     this.#log.info('the command ended', { code: exit.code, signal: exit.signal, reason: exit.reason });
     // Whatever the command left in the background ends with it, and lets go of the output.
     this.#kill(process);
     await io.finish(statusOfExit(exit));
     await Promise.all([this.#recording?.finish(exit), this.cleanAgain()]);
+  }
+
+  #clientsChanged(): void {
+    this.#lifetime?.attached(this.#io?.clientCount ?? 0);
+    this.#deps.onChange(this);
+  }
+
+  #renew(process: LaunchedProcess): void {
+    const remainingMs = this.#lifetime?.remainingMs ?? this.#maxDurationMs;
+    process.renew(Math.max(0, Math.min(remainingMs + overrunMs, agentlessMs)));
   }
 
   #moved(direction: 'in' | 'out', count: number): void {
@@ -191,26 +251,37 @@ export class Session {
   /** The command came up after it had been given up. */
   async #stopLate(process: LaunchedProcess): Promise<void> {
     this.#kill(process);
-    process.stdout.on('error', () => {}).resume();
-    process.stderr?.on('error', () => {}).resume();
     await process.exited;
   }
 
-  async #exit(launched: Launched): Promise<ObservedExit> {
-    const { maxDurationMs, idleTimeoutMs } = this.desired;
-    using lifetime = new Lifetime({ maxDurationMs, idleTimeoutMs, onLimit: (reason) => this.end(reason) });
+  async #exit(launched: Launched, taken: boolean): Promise<ObservedExit> {
+    const { process, startedAt } = launched;
+    const { idleTimeoutMs, detachGraceMs } = this.desired;
+    using lifetime = new Lifetime({
+      maxDurationMs: this.#maxDurationMs,
+      idleTimeoutMs,
+      ...(detachGraceMs === undefined ? {} : { detachGraceMs }),
+      ...(taken ? { startedAgoMs: Date.now() - Date.parse(startedAt), idleForMs: process.idleMs() } : {}),
+      onLimit: (reason) => this.end(reason),
+      onWarning: (reason, remainingMs) => this.#io?.notice(warningOf(reason, remainingMs)),
+    });
     this.#lifetime = lifetime;
+    this.#renew(process);
+    const renewal = setInterval(() => this.#renew(process), renewEveryMs);
+    renewal.unref();
     void launched.containerExited.then(() => this.end(reasons.ContainerExited));
     const status = await launched.process.exited.catch((error: unknown) => this.#lost(error));
+    clearInterval(renewal);
     const reason = await this.#reasonOf(status, launched);
     this.#lifetime = undefined;
-    return { ...exitStatus(status, reason), reason, at: new Date().toISOString() };
+    return { ...exitStatus(status, reason), reason, at: status.at ?? new Date().toISOString() };
   }
 
   async #reasonOf(status: ProcessExit, launched: Launched): Promise<Reason> {
     const stop = (): Reason | undefined => (this.#state.phase === 'running' ? this.#state.stop : undefined);
     const told = stop();
     if (told !== undefined) return told;
+    if (status.leaseOver) return reasons.MaxDurationExceeded;
     if (status.containerExited) return reasons.ContainerExited;
     if (status.signal !== 'SIGKILL') return reasons.Completed;
     // The death of the container's pid namespace kills the session a moment before the container's own end can be seen.
@@ -262,6 +333,13 @@ async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function warningOf(reason: Reason, remainingMs: number): string {
+  const seconds = Math.max(1, Math.round(remainingMs / 1000));
+  if (reason === reasons.IdleTimeout)
+    return `this session ends in ${seconds} s (idleTimeout) unless you type something`;
+  return `this session ends in ${seconds} s (maxDuration)`;
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

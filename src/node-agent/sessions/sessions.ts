@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Reason } from '../../base/errors.ts';
 import type { DesiredSession, ObservedSession, SessionEvent } from '../../wire/agent-protocol.ts';
+import type { ResumeRequest } from '../../wire/resume.ts';
 
 export interface Sessions {
   /**
@@ -40,6 +41,8 @@ export interface AttachRequest {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly tty: boolean;
+  /** It may come back for what it has not got: then both ends speak on the channel `resume` too. */
+  readonly resume?: ResumeRequest;
   /** For the log only. */
   readonly user?: string;
   readonly auditId?: string;

@@ -3,6 +3,7 @@ import { CrashcartError, reasons } from '../../base/errors.ts';
 import { limits, recordedHeader } from '../../wire/agent-protocol.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { pumpFrames } from '../../wire/pump.ts';
+import { parseResumeQuery } from '../../wire/resume.ts';
 import type { Attachment, AttachRequest, Frame, Sessions } from '../sessions/sessions.ts';
 
 /** Node's own mark for a stream is 16 KiB, less than a frame: it would send one frame a round. */
@@ -69,11 +70,20 @@ function receiveInput(attachment: Attachment, stream: ServerHttp2Stream): void {
 }
 
 /** The query of an attach, by the names of pods/attach. @throws CrashcartError Invalid */
-export function parseAttachQuery(query: URLSearchParams): Pick<AttachRequest, 'stdin' | 'stdout' | 'stderr' | 'tty'> {
+export function parseAttachQuery(
+  query: URLSearchParams,
+): Pick<AttachRequest, 'stdin' | 'stdout' | 'stderr' | 'tty' | 'resume'> {
   const flag = (name: string): boolean => {
     const value = query.get(name) ?? 'false';
     if (value === 'true' || value === 'false') return value === 'true';
     throw new CrashcartError(reasons.Invalid, `${name} must be true or false`);
   };
-  return { stdin: flag('stdin'), stdout: flag('stdout'), stderr: flag('stderr'), tty: flag('tty') };
+  const resume = parseResumeQuery(query);
+  return {
+    stdin: flag('stdin'),
+    stdout: flag('stdout'),
+    stderr: flag('stderr'),
+    tty: flag('tty'),
+    ...(resume ? { resume } : {}),
+  };
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sessionsCgroup } from '../../../src/node-agent/session/cgroup-path.ts';
 import { sweepLeftovers } from '../../../src/node-agent/session/sweep.ts';
 import { testCgroup } from '../cgroups.ts';
 import { type Container, startContainer } from '../container.ts';
@@ -38,7 +39,9 @@ it('neither the node agent nor crashcart sweeps up what the other has', async ()
   await node.crashcart(['-m', pid(two)]);
   // What an agent does at its start, for pods in each place where its sessions may be.
   for (const near of [`${testCgroup}/kubepods/pod`, '/kubepods/pod', 'kubepods-pod.slice:cri-containerd:x'])
-    await sweepLeftovers({ ...agent.deps, stateDirectory: agent.stateDirectory }, near);
+    await sweepLeftovers({ ...agent.deps, stateDirectory: agent.stateDirectory }, [sessionsCgroup(near)], {
+      has: () => false,
+    });
   terminal.enter('echo still $((40 + 2))');
   await terminal.expect(/still 42/);
   expect([one, two].map(toolboxIn)).toEqual([true, true]);

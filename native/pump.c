@@ -1,0 +1,208 @@
+#define _GNU_SOURCE
+#include "enter.h"
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (64 * 1024)
+#define STDOUT 1
+#define STDERR 2
+
+static struct session *session;
+static int wake = NO_FD;
+static struct { int fd; uint64_t channel; } sources[2];
+static int nsources;
+static int input = NO_FD;
+static bool terminal;
+static uint64_t oldest_run;
+
+#define load(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define store(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
+
+uint64_t nanoseconds(int clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void add_source(int fd, uint64_t channel)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	sources[nsources].fd = fd;
+	sources[nsources++].channel = channel;
+}
+
+void open_session(const struct request *request)
+{
+	session = mmap(NULL, sizeof *session, PROT_READ | PROT_WRITE, MAP_SHARED, request->ring, 0);
+	check("memory", session != MAP_FAILED, "mmap(ring)");
+	wake = request->wake;
+	fcntl(wake, F_SETFL, O_WRONLY | O_NONBLOCK);
+	terminal = request->master != NO_FD;
+	if (terminal) {
+		add_source(request->master, STDOUT);
+		input = request->master;
+		return;
+	}
+	add_source(request->output, STDOUT);
+	add_source(request->errors, STDERR);
+	input = request->input;
+	if (input != NO_FD)
+		fcntl(input, F_SETFL, fcntl(input, F_GETFL) | O_NONBLOCK);
+}
+
+struct session *shared(void)
+{
+	return session;
+}
+
+void tell(uint32_t flags)
+{
+	store(session->told.flags, session->told.flags | flags);
+	/* A full pipe holds news enough; an agent that is gone reads the memory when it is back. */
+	if (write(wake, "w", 1) < 0)
+		return;
+}
+
+/* The runs whose bytes nobody needs any more, from the front. */
+static uint64_t runs_in_use(uint64_t floor)
+{
+	uint64_t runs = session->told.runs;
+	while (oldest_run + 1 < runs && session->run[(oldest_run + 1) % RUNS] >> 8 <= floor)
+		oldest_run++;
+	return runs - oldest_run;
+}
+
+/* How much may come now: all of it when the oldest may be written over. */
+static size_t room(void)
+{
+	const struct told *told = &session->told;
+	if (!(load(session->asked.flags) & KEEP))
+		return CHUNK;
+	uint64_t limit = told->flags & EXITED ? RING_BYTES : OUTPUT_BYTES, kept = told->head - load(session->asked.keep);
+	if (kept >= limit || runs_in_use(load(session->asked.keep)) >= RUNS - 1)
+		return 0;
+	return limit - kept < CHUNK ? (size_t)(limit - kept) : CHUNK;
+}
+
+static void give_way(size_t bytes)
+{
+	struct told *told = &session->told;
+	uint64_t tail = told->tail;
+	if (told->head + bytes > tail + RING_BYTES)
+		tail = told->head + bytes - RING_BYTES;
+	if (runs_in_use(tail) >= RUNS - 1)
+		tail = session->run[(oldest_run + 1) % RUNS] >> 8;
+	/* A full fence: a reader that sees a byte of what comes now must see that the old one is gone. */
+	__atomic_store_n(&told->tail, tail, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void took(uint64_t channel, size_t bytes)
+{
+	struct told *told = &session->told;
+	if (told->runs == 0 || (session->run[(told->runs - 1) % RUNS] & 0xff) != channel) {
+		session->run[told->runs % RUNS] = told->head << 8 | channel;
+		store(told->runs, told->runs + 1);
+	}
+	store(told->active, nanoseconds(CLOCK_BOOTTIME));
+	store(told->head, told->head + bytes);
+}
+
+/* False at the end of the source: end of file of a pipe, EIO of a terminal that nobody has open any more. */
+static bool take(int fd, uint64_t channel)
+{
+	for (size_t total = 0, want; total < CHUNK && (want = room()) > 0;) {
+		give_way(want);
+		size_t at = session->told.head % RING_BYTES, straight = RING_BYTES - at < want ? RING_BYTES - at : want;
+		struct iovec parts[] = { { session->output + at, straight }, { session->output, want - straight } };
+		ssize_t got = readv(fd, parts, want > straight ? 2 : 1);
+		if (got < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (got == 0)
+			return false;
+		took(channel, (size_t)got);
+		total += (size_t)got;
+	}
+	return true;
+}
+
+static void end_input(void)
+{
+	if (input != NO_FD && !terminal)
+		close(input);
+	input = NO_FD;
+}
+
+static void give(void)
+{
+	struct told *told = &session->told;
+	while (input != NO_FD && told->input < load(session->asked.input)) {
+		size_t at = told->input % INPUT_BYTES, straight = INPUT_BYTES - at;
+		uint64_t waiting = load(session->asked.input) - told->input;
+		ssize_t sent = write(input, session->input + at, waiting < straight ? waiting : straight);
+		if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (sent < 0) {
+			/* The command has closed its input, which is its right. */
+			end_input();
+			tell(INPUT_BROKEN);
+			return;
+		}
+		store(told->active, nanoseconds(CLOCK_BOOTTIME));
+		store(told->input, told->input + (uint64_t)sent);
+		tell(0);
+	}
+	/* A terminal has no end of file but a character. */
+	if (!terminal && load(session->asked.flags) & INPUT_END && told->input >= load(session->asked.input))
+		end_input();
+}
+
+/* Fills `into`, of three. What there is no event to wait for is left out: a hang-up would be told again and again. */
+int pump_events(struct pollfd *into)
+{
+	int count = 0;
+	short writable = input != NO_FD && session->told.input < load(session->asked.input) ? POLLOUT : 0;
+	short readable = room() > 0 ? POLLIN : 0;
+	for (int i = 0; i < nsources; i++) {
+		short events = (short)(readable | (sources[i].fd == input ? writable : 0));
+		if (sources[i].fd != NO_FD && events)
+			into[count++] = (struct pollfd){ .fd = sources[i].fd, .events = events };
+	}
+	if (writable && !terminal)
+		into[count++] = (struct pollfd){ .fd = input, .events = POLLOUT };
+	return count;
+}
+
+/* A terminal's master stays open: the agent sets its size, and the next agent looks for it. */
+static void end_source(int i)
+{
+	if (!terminal)
+		close(sources[i].fd);
+	else
+		input = NO_FD;
+	sources[i].fd = NO_FD;
+}
+
+void pump(void)
+{
+	uint64_t before = session->told.head;
+	bool open = false;
+	give();
+	for (int i = 0; i < nsources; i++) {
+		if (sources[i].fd != NO_FD && !take(sources[i].fd, sources[i].channel))
+			end_source(i);
+		open |= sources[i].fd != NO_FD;
+	}
+	if (!open && !(session->told.flags & OUTPUT_ENDED))
+		tell(OUTPUT_ENDED);
+	else if (session->told.head != before)
+		tell(0);
+}
