@@ -191,13 +191,15 @@ test('an agent dials, gets ready, runs what it is told, and its sessions go on a
   const agent = await startAgent();
   await expect.poll(() => agent.get('/readyz')).toEqual({ status: 200, body: 'ok\n' });
   await agent.link.put(desired('1'), 'audit-7');
-  await exitSeenBy(agent.link, desired('1').uid);
+  const { exit } = await exitSeenBy(agent.link, desired('1').uid);
+  const cut = expect(exit).rejects.toThrow('Premature close');
   const { body } = await agent.get('/metrics');
   expect(body).toContain('crashcart_agent_sessions{phase="Running"} 1');
   expect(body).toContain('crashcart_agent_kernel_feature{feature="openat2"} 1');
   expect(body).toContain('crashcart_agent_tunnels 1');
   agent.process.kill('SIGTERM');
   expect(await agent.exited).toBe(0);
+  await cut;
   await disconnected();
   expect(agent.log()).toContain('"auditId":"audit-7"');
   expect(agent.log()).not.toContain('"level":"error"');
