@@ -338,3 +338,32 @@ test('a connection that is cut comes back by itself: no byte twice, none lost, i
   expect(asked).toEqual(['tail', '4']);
   expect((await stderr).toString()).toMatch(/connection lost, coming back\n.*connected again\n$/s);
 });
+
+test('what is typed after the connection came back arrives, though nothing was left to send again', async () => {
+  const typed: string[] = [];
+  let connections = 0;
+  api.attached = (socket) => {
+    connections += 1;
+    const say = (resumption: object): void =>
+      socket.send(encodeMessage(channels.resume, Buffer.from(JSON.stringify(resumption))));
+    const far = new ScriptedShell(socket);
+    const second = connections === 2;
+    far.onInput = (all) => {
+      typed.push(`${second ? 2 : 1}:${all.trim()}`);
+      if (second) far.exit(3);
+      else {
+        say({ input: 6 });
+        far.cut();
+      }
+    };
+    say(second ? { position: 4, input: 6 } : { position: 0, input: 0 });
+    far.out(second ? 'two\n' : 'one ');
+  };
+  const { child, exited } = startPlugin(api, ['web-0', '-i', '--', 'cat'], 'pipe');
+  child.stdout?.on('data', (chunk: Buffer) => {
+    if (chunk.includes('one')) child.stdin?.write('hello\n');
+    if (chunk.includes('two')) child.stdin?.write('again\n');
+  });
+  expect(await exited).toBe(3);
+  expect(typed).toEqual(['1:hello', '2:again']);
+});

@@ -63,8 +63,10 @@ export function sendInput(
     confirmed: flow,
     replay: () => {
       for (const chunk of carried.unconfirmed) send(chunk);
-      if (carried.inputEnded) sendEnd();
-      else start();
+      if (carried.inputEnded) return sendEnd();
+      start();
+      // The last connection left it paused, and a listener alone does not change that.
+      flow();
     },
   };
 }
