@@ -160,7 +160,7 @@ describe('the pods', () => {
     expect(pod.containers[0].securityContext.capabilities.drop).toEqual(['ALL']);
     expect(
       pod.volumes.filter((volume: Manifest) => volume['hostPath']).map((volume: Manifest) => volume['hostPath'].path),
-    ).toEqual(['/run/containerd', '/sys/fs/cgroup', '/var/lib/crashcart/recordings']);
+    ).toEqual(['/run/containerd', '/sys/fs/cgroup', '/var/lib/crashcart/recordings', '/run/crashcart-agent']);
   });
 
   test('of the agent get one init container for each toolbox', async () => {
@@ -227,7 +227,8 @@ test.each([
 
 describe('recordings', () => {
   const controllerOf = (all: readonly Manifest[]): Manifest =>
-    all.find((each) => each['kind'] === 'Deployment')!['spec'].template.spec;
+    all.find((each) => each['kind'] === 'Deployment' && each['metadata'].name === 'crashcart-controller')!['spec']
+      .template.spec;
   const s3 = [
     'recordings.store=s3',
     'recordings.s3.endpoint=https://s3.example.com',

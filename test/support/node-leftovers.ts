@@ -15,7 +15,7 @@ find /sys/fs/cgroup -type d -path "*/crashcart/*" 2>/dev/null | grep -F "/$NODE/
 for l in /sys/block/loop*/loop/backing_file; do
   [ -e "$l" ] && grep -H -E 'toolbox|crashcart|\\.erofs' "$l" | sed 's|^|loop |'
 done
-for d in /run/crashcart /var/lib/crashcart; do
+for d in /run/crashcart /run/crashcart-agent /var/lib/crashcart; do
   [ -d "$d" ] && find "$d" -mindepth 1 -path '*session*' | sed 's|^|file |'
 done
 true
