@@ -14,7 +14,14 @@ export function pidfdHasExited(kernel: Kernel, fd: Fd): boolean {
   request.writeInt32LE(fd, 0);
   request.writeInt16LE(pollIn, 4);
   const now = Buffer.alloc(16);
-  return invoke(kernel, 'ppoll', `pidfd ${fd}`, request, 1, now, null, 0) > 0;
+  for (;;) {
+    try {
+      return invoke(kernel, 'ppoll', `pidfd ${fd}`, request, 1, now, null, 0) > 0;
+    } catch (error) {
+      // A child that ends at this very moment: its signal interrupts even a look that does not wait.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EINTR')) throw error;
+    }
+  }
 }
 
 /** Resolves when the process has ended; rejects with the signal's reason. */

@@ -15,6 +15,10 @@ beforeAll(async () => {
   await kubectl(['create', 'role', 'look', '-n', 'tools', '--verb=get,list', '--resource=pods']);
   for (const user of ['olga', 'rita'])
     await kubectl(['create', 'rolebinding', `${user}-look`, '-n', 'tools', '--role=look', `--user=${user}`]);
+  // So that nothing but the right to exec is what rita lacks for another person's session.
+  const others = '--resource=debugsessions.subresources.crashcart.dev/attachothers';
+  await kubectl(['create', 'role', 'others', '-n', 'tools', '--verb=create', others]);
+  await kubectl(['create', 'rolebinding', 'rita-others', '-n', 'tools', '--role=others', '--user=rita']);
   await kubectl(['create', 'rolebinding', 'olga-exec', '-n', 'tools', '--role=exec', '--user=olga']);
 });
 

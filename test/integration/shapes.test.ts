@@ -46,7 +46,7 @@ describe.each(Object.entries(shapes))('%s', (_name, options) => {
       });
       const typist = new Typist(session);
       typist.type("PS1='ready> '\n");
-      await typist.waitFor(/\nready> /);
+      await typist.waitFor(/(?:\n|\?2004h)ready> /);
       typist.type('tty; stty size\n');
       expect(await typist.waitFor(/27 91\r\n/)).toContain('/dev/pts/0\r\n');
       session.resize({ width: 120, height: 40 });
