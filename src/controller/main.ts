@@ -120,7 +120,7 @@ async function main(): Promise<void> {
     policies.run(stop),
     followServingCertificate(certificates, onCertificate, stop),
     followRequestHeaderConfig({ client, log, signal: stop, onChange: (header) => gateway.setRequestHeader(header) }),
-    guardUninstall(client, namespace, log, stop),
+    guardUninstall({ client, namespace, agents, log }, stop),
   ];
   await election.run(stop, async (term) => {
     await Promise.all([
