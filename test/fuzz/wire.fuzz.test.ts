@@ -115,7 +115,7 @@ fuzz(
       const got: Buffer[] = [];
       const decoder = new FrameDecoder();
       for (const frame of decoder.push(Buffer.concat(written))) {
-        expect([channels.stdin, channels.resize, channels.close]).toContain(frame.channel);
+        expect([channels.stdin, channels.resize, channels.resume, channels.close]).toContain(frame.channel);
         if (frame.channel === channels.stdin) got.push(Buffer.from(frame.payload));
       }
       expect(decoder.idle).toBe(true);
