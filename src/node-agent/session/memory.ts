@@ -98,6 +98,8 @@ export class SessionMemory implements Disposable {
   read(position: number, maxBytes: number): OutputPiece | undefined {
     for (;;) {
       const before = this.told();
+      // No supervisor counts so far; above it numbers have gaps, and a search between two of them would not end.
+      if (!Number.isSafeInteger(before.head) || !Number.isSafeInteger(before.runs)) return undefined;
       let from = Math.max(position, before.tail);
       const run = this.#runOf(from, before.runs);
       from = Math.max(from, run?.start ?? from);
