@@ -204,7 +204,7 @@ export class SessionMemory implements Disposable {
     const oldest = Math.max(0, runs - runCount);
     let [low, high] = [oldest, runs - 1];
     while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
+      const middle = low + Math.ceil((high - low) / 2);
       if (startOf(table, middle) <= position) low = middle;
       else high = middle - 1;
     }
