@@ -1,6 +1,6 @@
 import type { DebugSession } from '../api/debug-session.ts';
 import { formatDuration } from '../base/duration.ts';
-import { printable } from '../base/text.ts';
+import { formatTable } from '../base/table.ts';
 
 interface Column {
   readonly title: string;
@@ -46,18 +46,6 @@ export function sessionTable(sessions: readonly DebugSession[], { wide, namespac
   const ordered = sessions.toSorted(
     (a, b) => Date.parse(a.metadata.creationTimestamp) - Date.parse(b.metadata.creationTimestamp),
   );
-  const rows = ordered.map((session) => shown.map(({ cell }) => oneLine(cell(session, now)) || '<none>'));
-  const table = [shown.map(({ title }) => title), ...rows];
-  const widths = shown.map((_, at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
-  return table
-    .map(
-      (row) =>
-        `${row
-          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-          .join('   ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  const rows = ordered.map((session) => shown.map(({ cell }) => cell(session, now) || '<none>'));
+  return formatTable([shown.map(({ title }) => title), ...rows], 3);
 }
-
-const oneLine = (text: string): string => printable(text).replace(/[\t\n]/g, ' ');

@@ -1,4 +1,4 @@
-import { printable } from '../../base/text.ts';
+import { formatTable } from '../../base/table.ts';
 import type { Invocation } from '../invocation.ts';
 import { openNode } from '../node.ts';
 import { observe, type Shown } from '../state/observe.ts';
@@ -24,17 +24,7 @@ export function table(shown: readonly Shown[], now: Date): string {
     since === undefined ? '-' : age(now.getTime() - Date.parse(since)),
     users.map(({ pid, name }) => `${name}(${pid})`).join(' ') || '-',
   ]);
-  const all = [heads, ...rows.map((row) => row.map(printable))];
-  const widths = heads.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)));
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  return formatTable([heads, ...rows], 2);
 }
 
 function age(milliseconds: number): string {
