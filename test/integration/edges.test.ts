@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readRecords } from '../../src/node-agent/mount/journal.ts';
 import { sessionsCgroup } from '../../src/node-agent/session/cgroup-path.ts';
 import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
 import { type Container, type ContainerOptions, startContainer } from './container.ts';
@@ -74,6 +76,28 @@ describe('two sessions on one container', () => {
     await first!.cleanup();
     expect(container.mountinfo()).toContain('/dev/crashcart');
     for (const session of others) expect(await session.cleanup()).toEqual({});
+    expect(traces(container)).toEqual(before);
+  });
+});
+
+describe('a toolbox that is wanted while it is taken out', () => {
+  it('is placed anew, and the journal knows of it', async () => {
+    await using container = await startContainer(agent.kernel);
+    const before = traces(container);
+    const { placements, toolboxes } = agent.deps;
+    const acquire = () => placements.acquire(container.target, 'default', toolboxes.clone('default'));
+    let last = await acquire();
+    for (let round = 0; round < 20; round++) {
+      const left = last.release();
+      await nextTurn(); // by then it is on its way out
+      last = await acquire();
+      expect(await left).toEqual({});
+      expect(container.mountinfo()).toContain('/dev/crashcart');
+      const journalled = readRecords(agent.stateDirectory).map(({ containerId }) => containerId);
+      expect(journalled).toEqual([container.target.containerId]);
+    }
+    expect(await last.release()).toEqual({});
+    expect(readRecords(agent.stateDirectory)).toEqual([]);
     expect(traces(container)).toEqual(before);
   });
 });

@@ -75,8 +75,12 @@ export function openPlacements(deps: PlacementDeps): JournalledPlacements {
     slot.users++;
     const release = async (): Promise<{ leftovers?: string }> => {
       if (--slot.users > 0) return {};
-      slots.delete(key);
-      return slot.placed ? await takeOut(deps, slot.placed) : {};
+      const { placed } = slot;
+      slot.placed = undefined;
+      const left = placed ? await takeOut(deps, placed) : {};
+      // Whoever came meanwhile waits in this slot for its turn: in a slot of its own it would meet the old toolbox on its way out.
+      if (slot.users === 0) slots.delete(key);
+      return left;
     };
     return { slot, release };
   };
