@@ -1,4 +1,14 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** A toolbox in a container's own mount namespace, so that an agent that was restarted can take it out. */
@@ -18,12 +28,18 @@ const folder = (stateDirectory: string): string => join(stateDirectory, 'placeme
 const fileOf = (stateDirectory: string, containerId: string): string =>
   join(folder(stateDirectory), `${encodeURIComponent(containerId)}.json`);
 
-/** By rename, so that a crash leaves the old record or the new one. */
+/** By rename, so that a crash leaves the old record or the new one; on the disk when this returns, so that nothing is done that no record tells. */
 export function writeRecord(stateDirectory: string, record: PlacementRecord): void {
   mkdirSync(folder(stateDirectory), { recursive: true, mode: 0o700 });
   const file = fileOf(stateDirectory, record.containerId);
-  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600, flush: true });
   renameSync(`${file}.new`, file);
+  const directory = openSync(folder(stateDirectory), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }
 
 export const eraseRecord = (stateDirectory: string, containerId: string): void =>
