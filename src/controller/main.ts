@@ -80,6 +80,11 @@ async function main(): Promise<void> {
     log,
     reviewEveryMs: config.reviewEveryMs,
     onForeign: (session, user, visit) => recordForeignVisit(events, session, user, visit),
+    admission: ({ metadata }) => ({
+      policiesSinceMs: policies.verdict.intact ? policies.verdict.sinceMs : undefined,
+      seenForMs: sessions.seenForMs(metadata.uid),
+      nowMs: Date.now(),
+    }),
   });
   const store = recordingStore(config);
   const recordings = new RecordingServer({

@@ -1,4 +1,4 @@
-import type { DebugSessionStatus, RecordingStatus } from '../api/debug-session.ts';
+import type { DebugSessionStatus, Phase, RecordingStatus } from '../api/debug-session.ts';
 import type { AgentLink } from '../gateway/agent-link.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Failure } from './target.ts';
@@ -12,6 +12,10 @@ export interface Remembered {
   status?: DebugSessionStatus;
   /** What is known of its recording from the node's list and the store: newer than what the session's own end said. */
   recorded?: RecordingStatus;
+  /** A status that is only a step on the way (settle.ts), and since when it waits; monotonic milliseconds. */
+  passing?: { readonly phase: Phase | undefined; readonly sinceMs: number };
+  /** Its start was counted. */
+  started?: boolean;
   /** When it was first looked at, for the metrics; monotonic milliseconds. */
   readonly seenAtMs: number;
 }

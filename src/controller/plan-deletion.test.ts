@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { reasons } from '../base/errors.ts';
 import { plan } from './plan.ts';
 import { makeObserved, makeSession, makeSituation, placed, secondsAgo } from './session-fixture.ts';
 import type { Situation } from './situation.ts';
@@ -25,7 +26,21 @@ test('a running session is taken from its agent first', () => {
 
 test('the finalizer goes when the clean-up is proven, and the agent forgets the session', () => {
   const observed = makeObserved({ phase: 'Finished', cleanedUp: true });
-  expect(planned({ observed })).toEqual(['removeFromAgent', 'removeFinalizer']);
+  const session = deleted(placed({ phase: 'Finished' }));
+  expect(planned({ session, observed })).toEqual(['removeFromAgent', 'removeFinalizer']);
+});
+
+test('how a session ended that was deleted while it ran is told before it goes', () => {
+  const exit = { code: 137, reason: reasons.Deleted, at: secondsAgo(0) };
+  const observed = makeObserved({ phase: 'Finished', exit, cleanedUp: true });
+  const [event, ...rest] = plan(makeSituation({ session: deleted(), observed }));
+  expect(event).toMatchObject({
+    type: 'event',
+    about: 'session-and-pod',
+    reason: 'DebugSessionEnded',
+    message: expect.stringMatching(/look of alice .* ended with code 137: it was deleted; it ran with profile general/),
+  });
+  expect(rest.map(({ type }) => type)).toEqual(['removeFromAgent', 'removeFinalizer']);
 });
 
 test('the finalizer goes at once when nothing was ever told to an agent', () => {

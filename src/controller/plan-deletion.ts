@@ -1,6 +1,9 @@
 import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
+import type { ObservedSession } from '../wire/agent-protocol.ts';
+import { event, transitionEvents } from './session-events.ts';
 import { type Action, agentLossMs, type Situation } from './situation.ts';
+import { StatusBuilder } from './status.ts';
 
 /** A deletion waits for a proven clean-up, but never for ever: an agent that is gone must not block it. */
 export const cleanupDeadlineMs = 60_000;
@@ -11,7 +14,7 @@ export function planDeletion(situation: Situation): readonly Action[] {
   const { session, agent, observed, dispatched, nowMs } = situation;
   if (!session.metadata.finalizers?.includes(finalizer)) return [];
   const node = session.status?.nodeName;
-  if (observed) return endOnAgent(situation, node ?? '');
+  if (observed) return endOnAgent(situation, observed, node ?? '');
   const proven = session.status?.conditions?.some((each) => each.type === 'CleanedUp' && each.status === 'True');
   const neverSent = !dispatched && (!node || session.status?.phase === 'Pending');
   if (neverSent || proven) return [{ type: 'removeFinalizer' }];
@@ -26,28 +29,23 @@ export function planDeletion(situation: Situation): readonly Action[] {
   return [{ type: 'requeueAfter', ms: Math.max(1, Math.min(retryMs * 5, agentLossMs - waitedMs)) }];
 }
 
-function endOnAgent({ session, observed, agent, nowMs }: Situation, node: string): readonly Action[] {
+function endOnAgent({ session, agent, nowMs }: Situation, observed: ObservedSession, node: string): readonly Action[] {
   const forget: Action = { type: 'removeFromAgent', node, reason: reasons.Deleted };
-  if (observed?.cleanedUp)
-    return agent.connected ? [forget, { type: 'removeFinalizer' }] : [{ type: 'removeFinalizer' }];
+  if (observed.cleanedUp) {
+    // Nobody will read a status any more; the Events outlive the object.
+    const events = transitionEvents(session, new StatusBuilder(session, nowMs).observed(observed).build());
+    return [...events, ...(agent.connected ? [forget] : []), { type: 'removeFinalizer' }];
+  }
   const waitedMs = nowMs - Date.parse(session.metadata.deletionTimestamp ?? '');
   if (waitedMs >= cleanupDeadlineMs) {
     return letGo(
-      `the agent on node "${node}" could not remove ${observed?.leftovers ?? 'everything'} within ${cleanupDeadlineMs / 1_000} s`,
+      `the agent on node "${node}" could not remove ${observed.leftovers ?? 'everything'} within ${cleanupDeadlineMs / 1_000} s`,
     );
   }
   return [forget, { type: 'requeueAfter', ms: retryMs }];
 }
 
 function letGo(cause: string): readonly Action[] {
-  return [
-    {
-      type: 'event',
-      about: 'session-and-pod',
-      level: 'Warning',
-      reason: 'CleanupNotProven',
-      message: `${cause}, so the session was deleted without a proof that nothing of it is left there`,
-    },
-    { type: 'removeFinalizer' },
-  ];
+  const message = `${cause}, so the session was deleted without a proof that nothing of it is left there`;
+  return [event('Warning', 'CleanupNotProven', message), { type: 'removeFinalizer' }];
 }

@@ -1,5 +1,5 @@
 /** What is to be done for one session, from what is known of it: no clock, no network, no memory of its own. */
-import { type DebugSession, type DebugSessionStatus, isTerminal } from '../api/debug-session.ts';
+import { type DebugSession, isTerminal } from '../api/debug-session.ts';
 import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
@@ -7,6 +7,7 @@ import { desiredSession, shorter } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
 import { profileRefusal } from './profile-check.ts';
+import { event, transitionEvents } from './session-events.ts';
 import {
   type Action,
   agentGraceMs,
@@ -233,44 +234,3 @@ function fail(situation: Situation, failure: Failure, target?: ResolvedTarget): 
   const status = builder.build();
   return [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
 }
-
-function transitionEvents(session: DebugSession, status: DebugSessionStatus): readonly Action[] {
-  if (session.status?.phase === status.phase) return [];
-  const { name } = session.metadata;
-  const ready = status.conditions?.find((each) => each.type === 'Ready');
-  const container = `container "${status.container ?? session.spec.target.pod.container ?? ''}"`;
-  const { profile, requestedBy, reason } = session.spec;
-  const who = requestedBy ? ` of ${requestedBy.username}` : '';
-  const why = reason ? `, because: ${reason}` : '';
-  switch (status.phase) {
-    case 'Running':
-      return [
-        event(
-          'Normal',
-          'DebugSessionStarted',
-          `debug session ${name}${who} runs in ${container} with profile ${profile}${why}`,
-        ),
-      ];
-    case 'Finished':
-      return [
-        event('Normal', 'DebugSessionEnded', `debug session ${name}${who} in ${container}: ${ready?.message ?? ''}`),
-      ];
-    case 'Failed':
-      return [event('Warning', ready?.reason ?? 'Failed', `debug session ${name}${who}: ${ready?.message ?? ''}`)];
-    default:
-      return [];
-  }
-}
-
-const event = (
-  level: 'Normal' | 'Warning',
-  reason: string,
-  message: string,
-  about: 'session' | 'session-and-pod' = 'session-and-pod',
-): Action => ({
-  type: 'event',
-  about,
-  level,
-  reason,
-  message,
-});

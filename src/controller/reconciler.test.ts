@@ -7,6 +7,7 @@ import type { ObservedSession } from '../wire/agent-protocol.ts';
 import type { Cluster } from './cluster.ts';
 import { Reconciler } from './reconciler.ts';
 import { makeObserved, makePod, makeProfile, makeSession, nowMs, placed, secondsAgo } from './session-fixture.ts';
+import { settleMs } from './settle.ts';
 
 const { startedAt: _, ...accepted } = makeObserved({ phase: 'Preparing' });
 
@@ -20,6 +21,9 @@ class World {
   /** What the agent answers to a PUT. */
   onPut: () => Promise<ObservedSession> = async () => accepted;
   onStatus: () => Promise<void> = async () => {};
+
+  /** Monotonic. */
+  nowMs = 0;
 
   readonly cluster: Cluster = {
     pod: async () => makePod(),
@@ -58,6 +62,7 @@ class World {
     metrics: { dispatched: vi.fn(), started: vi.fn() },
     log: silentLogger,
     wallClock: () => nowMs,
+    clock: () => this.nowMs,
   });
 
   makeLink(): AgentLink {
@@ -112,9 +117,59 @@ test('what was written is not written again while the watch has not brought it',
   await world.reconcile();
   world.sessions?.set(makeSession().metadata.uid, makeObserved());
   await world.reconcile();
+  world.nowMs += settleMs;
+  await world.reconcile();
   await world.reconcile();
   expect(world.calls).toEqual(['put', 'status Preparing', 'status Running']);
   expect(world.events).toEqual(['DebugSession DebugSessionStarted', 'Pod DebugSessionStarted']);
+});
+
+test('a start waits for a moment, and is written then, with its Event, in the turn that it asked for', async () => {
+  const world = new World();
+  await world.reconcile();
+  world.sessions?.set(makeSession().metadata.uid, makeObserved());
+  await expect(world.reconcile()).resolves.toEqual({ requeueAfterMs: settleMs });
+  world.nowMs += 200;
+  await expect(world.reconcile()).resolves.toEqual({ requeueAfterMs: settleMs - 200 });
+  expect(world.calls).toEqual(['put', 'status Preparing']);
+  expect(world.events).toEqual([]);
+  world.nowMs += settleMs - 200;
+  await world.reconcile();
+  expect(world.calls).toEqual(['put', 'status Preparing', 'status Running']);
+  expect(world.events).toHaveLength(2);
+});
+
+test('a command that is over in a moment costs two statuses, and an Event on the session and on its pod', async () => {
+  const world = new World();
+  await world.reconcile();
+  const exit = { code: 0, reason: reasons.Completed, at: secondsAgo(0) };
+  for (const seen of [
+    makeObserved(),
+    makeObserved({ phase: 'Finished', exit }),
+    makeObserved({ phase: 'Finished', exit, cleanedUp: true }),
+  ]) {
+    world.sessions?.set(seen.uid, seen);
+    await world.reconcile();
+    world.nowMs += 30;
+  }
+  expect(world.calls).toEqual(['put', 'status Preparing', 'status Finished']);
+  expect(world.statuses.at(-1)?.conditions).toContainEqual(
+    expect.objectContaining({ type: 'CleanedUp', status: 'True' }),
+  );
+  expect(world.events).toEqual(['DebugSession DebugSessionEnded', 'Pod DebugSessionEnded']);
+});
+
+test('an end whose clean-up takes long is written without waiting for it', async () => {
+  const world = new World();
+  await world.reconcile();
+  const exit = { code: 0, reason: reasons.Completed, at: secondsAgo(0) };
+  const ended = makeObserved({ phase: 'Finished', exit });
+  world.sessions?.set(ended.uid, ended);
+  await world.reconcile();
+  expect(world.statuses).toHaveLength(1);
+  world.nowMs += settleMs;
+  await world.reconcile();
+  expect(world.statuses.at(-1)).toMatchObject({ phase: 'Finished', exit: { code: 0 } });
 });
 
 test('a status that could not be written is written in the next turn', async () => {

@@ -15,6 +15,7 @@ import { needsPod, plan } from './plan.ts';
 import type { PolicyGuard } from './policy-guard.ts';
 import type { Presence } from './presence.ts';
 import type { Outcome } from './queue.ts';
+import { isPassing, settleMs } from './settle.ts';
 import type { Action, AgentState, Situation } from './situation.ts';
 
 export interface ReconcilerOptions {
@@ -29,6 +30,8 @@ export interface ReconcilerOptions {
   readonly memory?: Memory;
   /** Milliseconds since the epoch. */
   readonly wallClock?: () => number;
+  /** Monotonic milliseconds. */
+  readonly clock?: () => number;
 }
 
 /** Refusals that say nothing about the session: the next try may succeed. */
@@ -48,7 +51,7 @@ export class Reconciler {
   readonly #options: Required<ReconcilerOptions>;
 
   constructor(options: ReconcilerOptions) {
-    this.#options = { memory: new Memory(), wallClock: Date.now, ...options };
+    this.#options = { memory: new Memory(), wallClock: Date.now, clock: () => performance.now(), ...options };
   }
 
   async reconcile(cached: DebugSession): Promise<Outcome> {
@@ -87,6 +90,7 @@ export class Reconciler {
     const { namespace } = session.metadata;
     const knownNode = session.status?.nodeName ?? remembered.dispatched?.node;
     const observed = observedBy(agents.get(knownNode ?? ''), session, remembered);
+    this.#countStart(observed, remembered);
     const pod = needsPod(session, observed) ? await cluster.pod(namespace, session.spec.target.pod.name) : 'unknown';
     const node = knownNode ?? (typeof pod === 'object' ? pod.nodeName : undefined);
     const agent = this.#agentState(node);
@@ -106,13 +110,21 @@ export class Reconciler {
     };
   }
 
+  /** Only what this leader has seen from its beginning says how long a start takes. */
+  #countStart(observed: ObservedSession | undefined, remembered: Remembered): void {
+    if (remembered.started || !observed?.startedAt || !remembered.dispatched) return;
+    remembered.started = true;
+    this.#options.metrics.started((performance.now() - remembered.seenAtMs) / 1_000);
+  }
+
   #agentState(node: string | undefined): AgentState {
     const link = node === undefined ? undefined : this.#options.agents.get(node);
     if (link) return { connected: true, sessions: link.sessions() ? 'listed' : 'unknown' };
     return { connected: false, absentMs: node === undefined ? 0 : this.#options.presence.absentMs(node) };
   }
 
-  async #carryOut(session: DebugSession, actions: readonly Action[]): Promise<Outcome> {
+  async #carryOut(session: DebugSession, planned: readonly Action[]): Promise<Outcome> {
+    const actions = this.#withoutPassing(session, planned);
     // Side by side, in their order: a status is never waited for before an agent is told. Only an object that
     // goes must go last, after its agent has answered.
     const isLast = ({ type }: Action): boolean => type === 'removeFinalizer' || type === 'deleteObject';
@@ -123,6 +135,25 @@ export class Reconciler {
     for (const action of actions.filter(isLast)) await this.#act(session, action);
     const requeues = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
     return requeues.length > 0 ? { requeueAfterMs: Math.min(...requeues) } : {};
+  }
+
+  /** A step on the way waits for a moment, and its Events with it: the next turn sees it again, or what came of it. */
+  #withoutPassing(session: DebugSession, actions: readonly Action[]): readonly Action[] {
+    const { memory, clock } = this.#options;
+    const remembered = memory.of(session.metadata.uid);
+    const status = actions.find((action) => action.type === 'patchStatus')?.status;
+    if (status === undefined || !isPassing(remembered.status ?? session.status, status)) {
+      delete remembered.passing;
+      return actions;
+    }
+    const { phase } = status;
+    const { passing } = remembered;
+    const waits = passing?.phase === phase && passing ? passing : { phase, sinceMs: clock() };
+    remembered.passing = waits;
+    const ms = waits.sinceMs + settleMs - clock();
+    if (ms <= 0) return actions;
+    const rest = actions.filter(({ type }) => type !== 'patchStatus' && type !== 'event');
+    return [...rest, { type: 'requeueAfter', ms }];
   }
 
   /** Resolves with the milliseconds after which to look again, if any. */
@@ -195,7 +226,7 @@ export class Reconciler {
   }
 
   async #patchStatus(session: DebugSession, { status }: Action & { type: 'patchStatus' }): Promise<undefined> {
-    const { cluster, memory, metrics } = this.#options;
+    const { cluster, memory } = this.#options;
     const remembered = memory.of(session.metadata.uid);
     const before = remembered.status ?? session.status;
     if (isDeepStrictEqual(before, status)) return undefined;
@@ -210,10 +241,6 @@ export class Reconciler {
       const ready = status.conditions?.find((each) => each.type === 'Ready');
       const fields = { phase: status.phase, reason: ready?.reason, node: status.nodeName };
       this.#logger(session).info('session changed', fields);
-    }
-    // Only what this leader has seen from its beginning says how long a start takes.
-    if (status.phase === 'Running' && before?.phase !== 'Running' && remembered.dispatched) {
-      metrics.started((performance.now() - remembered.seenAtMs) / 1_000);
     }
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DebugSession, isTerminal } from '../api/debug-session.ts';
 import { CrashcartError, isReason, reasons } from '../base/errors.ts';
+import { type Admission, isAdmitted } from './admitted.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { Agents } from './agents.ts';
 import type { AttachTarget } from './attach-request.ts';
@@ -20,6 +21,8 @@ export interface AdmitDependencies extends AuthorizeDependencies {
   readonly agents: Agents;
   /** Told of whoever comes to a session that is not theirs, and of those who are refused there. */
   readonly onForeign?: (session: DebugSession, user: UserInfo, visit: ForeignVisit) => void;
+  /** What isAdmitted wants to know of it. Left out: everybody is asked about. */
+  readonly admission?: (session: DebugSession) => Admission;
 }
 
 export interface ForeignVisit {
@@ -44,7 +47,10 @@ export async function admit(user: UserInfo, target: AttachTarget, deps: AdmitDep
   const first = mode === 'observe' ? observeAttributes(target) : attachAttributes(target);
   const mayAsk = requireRight(user, first, deps);
   const appeared = appear(target, deps.sessions);
-  const mayJoin = appeared.then((session) => requireRights(user, session, mode, deps, first));
+  const mayJoin = appeared.then(async (session) => {
+    if (deps.admission && isAdmitted(session, user, deps.admission(session))) return;
+    await requireRights(user, session, mode, deps, first);
+  });
   const placed = appeared.then((session) => place(session, deps.sessions));
   // Each is waited for by name: whoever lacks the right to attach learns of nothing else.
   const others = Promise.allSettled([mayJoin, placed]);

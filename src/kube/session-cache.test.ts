@@ -50,6 +50,16 @@ test('a session is found by its name and by its uid until it is deleted', async 
   expect(run.cache.byUid('uid-a')).toBeUndefined();
 });
 
+test('a session is as old as its first sight, whatever is written to it since', async () => {
+  await using run = await running();
+  const first = run.cache.seenForMs('uid-a') ?? Number.NaN;
+  run.send('MODIFIED', session('a', 2));
+  await vi.waitFor(() => expect(run.cache.get('n', 'a')?.metadata.resourceVersion).toBe('2'));
+  expect(run.cache.seenForMs('uid-a')).toBeGreaterThanOrEqual(first);
+  run.send('DELETED', session('a', 3));
+  await vi.waitFor(() => expect(run.cache.seenForMs('uid-a')).toBeUndefined());
+});
+
 test('a wait ends at once, when it comes true, when the session goes, and when its time is over', async () => {
   await using run = await running();
   const isRunning = ({ status }: { status?: { phase?: string } }): boolean => status?.phase === 'Running';

@@ -11,6 +11,8 @@ export interface SessionCache {
   get(namespace: string, name: string): DebugSession | undefined;
   /** By `metadata.uid`. */
   byUid(uid: string): DebugSession | undefined;
+  /** Milliseconds since it first came here, monotonic; undefined: it is not here. */
+  seenForMs(uid: string): number | undefined;
   values(): Iterable<DebugSession>;
   onChange(listener: (change: Change<DebugSession>) => void): () => void;
   /**
@@ -30,16 +32,21 @@ export const sessionKey = (namespace: string, name: string): string => `${namesp
 
 export function createSessionCache(client: KubeClient, log: Logger): SessionCache {
   const reflector = new Reflector({ client, path: resourcePath(apiVersion, plural), parse: parseDebugSession, log });
-  const keys = new Map<string, string>();
+  const seen = new Map<string, { readonly key: string; readonly atMs: number }>();
   reflector.onChange((change) => {
-    const gone = change.type === 'deleted' ? change.object : change.previous;
-    if (gone) keys.delete(gone.metadata.uid);
-    if (change.type === 'set') keys.set(change.object.metadata.uid, change.key);
+    const uid = change.object.metadata.uid;
+    const gone = change.type === 'deleted' ? uid : change.previous?.metadata.uid;
+    if (gone !== undefined && (change.type === 'deleted' || gone !== uid)) seen.delete(gone);
+    if (change.type === 'set' && !seen.has(uid)) seen.set(uid, { key: change.key, atMs: performance.now() });
   });
   return {
     synced: reflector.synced,
     get: (namespace, name) => reflector.get(sessionKey(namespace, name)),
-    byUid: (uid) => reflector.get(keys.get(uid) ?? ''),
+    byUid: (uid) => reflector.get(seen.get(uid)?.key ?? ''),
+    seenForMs: (uid) => {
+      const atMs = seen.get(uid)?.atMs;
+      return atMs === undefined ? undefined : performance.now() - atMs;
+    },
     values: () => reflector.values(),
     onChange: (listener) => reflector.onChange(listener),
     waitFor: (namespace, name, predicate, timeoutMs) =>
