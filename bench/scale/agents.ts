@@ -10,7 +10,14 @@ import { tunnelName } from '../../test/support/gateway-loopback.ts';
 import { type AttachmentDouble, SessionsDouble } from '../../test/support/session-double.ts';
 import { type AgentsOptions, answer } from './process.ts';
 
-const { from, to, gateways, tunnelPort, directory } = JSON.parse(process.argv[2] ?? '') as AgentsOptions;
+const {
+  from,
+  to,
+  sessions: sessionsEach,
+  gateways,
+  tunnelPort,
+  directory,
+} = JSON.parse(process.argv[2] ?? '') as AgentsOptions;
 
 /** Nodes have addresses of their own, and the gateway's bounds count by address: all of 127/8 is this machine. */
 const address = new AsyncLocalStorage<string>();
@@ -39,10 +46,10 @@ for (let node = from; node < to; node += 1) {
   address.run(`127.${1 + (node >> 8)}.${node & 0xff}.1`, () => void runTunnels(options));
 }
 
-/** Twenty sessions a node; each shell echoes what is typed. */
+/** Each shell echoes what is typed. */
 function sessionsOf(node: number): SessionsDouble {
   const sessions = new SessionsDouble();
-  for (let at = 0; at < 20; at += 1) {
+  for (let at = 0; at < sessionsEach; at += 1) {
     const name = `node-${node}-s${at}`;
     const uid = `uid-${name}`;
     sessions.sessions.set(uid, { uid, namespace: 'shop', name, phase: 'Running', attached: 0, cleanedUp: false });

@@ -7,6 +7,7 @@ import { GatewayServer } from '../../src/gateway/server.ts';
 import { TunnelListener } from '../../src/gateway/tunnel-listener.ts';
 import { agentReview, debugSession, requestHeader } from '../../test/support/gateway-loopback.ts';
 import { answer, type GatewayOptions } from './process.ts';
+import { startSessions } from './starts.ts';
 
 const { host, port, tunnelPort, certificate, clientCa } = JSON.parse(process.argv[2] ?? '') as GatewayOptions;
 const registry = new AgentRegistry();
@@ -29,4 +30,8 @@ const server = new GatewayServer({ attach, log: silentLogger, certificate, reque
 await tunnels.listen(tunnelPort, host);
 await server.listen(port, host);
 
-answer((question) => (question === 'connected' ? registry.nodes().length : undefined));
+answer((question) => {
+  const [what, perSecond, seconds] = question.split(' ');
+  if (what === 'starts') return startSessions(registry, Number(perSecond), Number(seconds));
+  return registry.nodes().length;
+});

@@ -11,6 +11,9 @@ import { type AgentsOptions, type GatewayOptions, Part, type Usage } from './pro
 const nodes = Number(process.env['NODES'] ?? 5_000);
 const attaches = Number(process.env['ATTACHES'] ?? 1_000);
 const nodesPerProcess = 1_250;
+const sessionsPerNode = 20;
+const startsPerSecond = 100;
+const startSeconds = 20;
 const quietMs = 30_000;
 /** Nothing here takes so long, on whatever machine. */
 const patienceMs = 600_000;
@@ -29,7 +32,7 @@ const start = async (file: string, options: object): Promise<Part> => {
 
 interface Setting {
   readonly gatewayOptions: (host: string) => GatewayOptions;
-  readonly agents: (from: number, to: number, hosts: readonly string[]) => AgentsOptions;
+  readonly agents: (from: number, to: number, hosts: readonly string[], sessions: number) => AgentsOptions;
   readonly clients: (sessions: readonly string[]) => object;
 }
 
@@ -40,7 +43,14 @@ async function setting(): Promise<Setting> {
   writeFileSync(join(directory, 'ca.crt'), servingCa.cert);
   return {
     gatewayOptions: (host) => ({ host, ...ports, certificate, clientCa: proxyCa.cert }),
-    agents: (from, to, hosts) => ({ from, to, gateways: hosts, tunnelPort: ports.tunnelPort, directory }),
+    agents: (from, to, hosts, sessions) => ({
+      from,
+      to,
+      sessions,
+      gateways: hosts,
+      tunnelPort: ports.tunnelPort,
+      directory,
+    }),
     clients: (sessions) => ({ port: ports.port, ca: servingCa.cert, client, sessions }),
   };
 }
@@ -59,10 +69,10 @@ const usage = (part: Part): Promise<Usage> => part.ask<Usage>('usage');
 const connectedTo = (gateway: Part): Promise<number> => gateway.ask<number>('connected');
 
 async function thousandAttaches({ gatewayOptions, agents, clients }: Setting): Promise<readonly string[]> {
-  const count = Math.ceil(attaches / 20);
+  const count = Math.ceil(attaches / sessionsPerNode);
   const gateway = await start('gateway.ts', gatewayOptions(gateways[0]));
   const empty = await usage(gateway);
-  await start('agents.ts', agents(0, count, [gateways[0]]));
+  await start('agents.ts', agents(0, count, [gateways[0]], sessionsPerNode));
   await until('agents connect', async () => (await connectedTo(gateway)) === count);
   const names = Array.from({ length: attaches }, (_, at) => `node-${at % count}-s${Math.floor(at / count)}`);
   const crowd = await start('clients.ts', clients(names));
@@ -95,7 +105,7 @@ async function manyTunnels({ gatewayOptions, agents }: Setting): Promise<readonl
   const empty = await usage(two);
   const starts: Promise<Part>[] = [];
   for (let from = 0; from < nodes; from += nodesPerProcess) {
-    starts.push(start('agents.ts', agents(from, Math.min(nodes, from + nodesPerProcess), gateways)));
+    starts.push(start('agents.ts', agents(from, Math.min(nodes, from + nodesPerProcess), gateways, 0)));
   }
   const crowd = await Promise.all(starts);
   const all = async (gateway: Part): Promise<boolean> => (await connectedTo(gateway)) === nodes;
@@ -108,6 +118,7 @@ async function manyTunnels({ gatewayOptions, agents }: Setting): Promise<readonl
   const gatewayCpu = ((after[0]?.cpuMs ?? 0) - (before[0]?.cpuMs ?? 0)) / quietMs;
   const perTunnel = ((after[0]?.rssBytes ?? 0) - empty.rssBytes) / nodes;
   const agentsRss = after.slice(1).reduce((sum, { rssBytes }) => sum + rssBytes, 0) / (2 * nodes);
+  const dispatched = summarize(await two.ask<number[]>(`starts ${startsPerSecond} ${startSeconds}`));
   await one.kill();
   await until('the other one keeps its tunnels', () => all(two));
   const again = await start('gateway.ts', gatewayOptions(gateways[0]));
@@ -122,6 +133,7 @@ async function manyTunnels({ gatewayOptions, agents }: Setting): Promise<readonl
     `| memory of a gateway (RSS): empty, then with ${nodes} tunnels | ${mb(empty.rssBytes)} MB, ${mb(after[0]?.rssBytes ?? 0)} MB |`,
     `| memory for each tunnel: in the gateway, at the agents' end | ${(perTunnel / 1_000).toFixed(0)} kB, ${(agentsRss / 1_000).toFixed(0)} kB |`,
     `| CPU of a gateway with quiet tunnels, a ping each way every 10 s | ${(gatewayCpu * 100).toFixed(1)} % of a core, ${((gatewayCpu * 1e6) / nodes).toFixed(0)} µs/s a tunnel |`,
+    `| ${startsPerSecond} session starts a second for ${startSeconds} s, a request to the API server taking 5 ms: from the object to the agent's word | median ${dispatched.median.toFixed(1)} ms, p99 ${dispatched.p99.toFixed(1)} ms |`,
     `| all connected to both, from nothing | ${(firstMs / 1_000).toFixed(1)} s |`,
     `| one gateway killed and started again: all back after | ${(backMs / 1_000).toFixed(1)} s, ${(back.cpuMs / 1_000).toFixed(1)} s of its CPU; the other one lost none |`,
     '',

@@ -14,6 +14,8 @@ export interface AgentsOptions {
   /** Numbers of the nodes whose agents this process is. */
   readonly from: number;
   readonly to: number;
+  /** That each node has from the start. */
+  readonly sessions: number;
   readonly gateways: readonly string[];
   readonly tunnelPort: number;
   readonly directory: string;
