@@ -86,8 +86,12 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 		check("cwd", chdir("/") == 0, "chdir(/)");
 	umask(022);
 	default_signals();
+	check("memory", madvise((void *)command, sizeof *command, MADV_DONTFORK) == 0, "madvise");
 	if (guarded(LATE_FORK))
 		drop_the_rest(request);
+	/* Who traces what comes now must not speak for us: it gets neither the status pipe nor the memory that is shared with the outer half. */
+	if (guarded(OWN_VOICE))
+		close(request->status);
 	/*
 	 * Fork last: until here the pid namespace was joined for children only, and the container saw nothing of us. Behind the filters
 	 * nothing is called that a shell would not need as well, but capset, setsid and PR_SET_PDEATHSIG.
@@ -95,9 +99,7 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 	long child = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (child == 0)
 		run_command(request);
-	check("fork", child > 0, "clone");
-	*command = (pid_t)child;
-	say("started %ld", child);
+	*command = child < 0 ? -errno : (pid_t)child;
 	_exit(0);
 }
 
@@ -121,7 +123,7 @@ static void run(struct request *request)
 	signal(SIGPIPE, SIG_IGN); /* whoever does not listen any more must not end the supervisor */
 	if (request->hostcgroup != NO_FD)
 		check("setns", setns(request->hostcgroup, CLONE_NEWCGROUP) == 0, "setns(the host's cgroup namespace)");
-	/* The inner half tells the outer one which process the command is. */
+	/* The inner half tells the outer one which process the command is, or, below zero, why there is none. */
 	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check("memory", command != MAP_FAILED, "mmap");
 	check("memory", pipe2(request->joined, O_CLOEXEC) == 0, "pipe2");

@@ -179,8 +179,11 @@ void supervise(const struct request *request, pid_t inner, const volatile pid_t 
 		reap(inner);
 		bool exited = shared()->told.flags & EXITED;
 		if (watched[SESSION].fd == NO_FD && *command != 0 && !dead) {
+			if (*command < 0)
+				fail("fork", -*command, "clone");
 			shared()->told.command = (uint32_t)*command;
 			watched[SESSION].fd = open_pidfd(*command);
+			say("started %d", *command);
 		}
 		int pumped = pump_events(watched + PUMP);
 		const struct timespec *until = earlier(&timeout, watch_lease(request), dead && !exited);

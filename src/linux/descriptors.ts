@@ -13,7 +13,13 @@ export function openPipe(kernel: Kernel): { readonly read: Fd; readonly write: F
   return { read: ends.readInt32LE(0) as Fd, write: ends.readInt32LE(4) as Fd };
 }
 
-/** The same, and whoever finds it full or empty does not wait. For bytes that only wake the other end. */
+const fcntlSetFlags = 4;
+
+/** Whoever writes to it through this descriptor and finds it full does not wait. */
+export const neverWait = (kernel: Kernel, fd: Fd): void =>
+  void invoke(kernel, 'fcntl', `${fd}, F_SETFL, O_NONBLOCK`, fd, fcntlSetFlags, nonBlocking);
+
+/** A pipe, and whoever finds it full or empty does not wait. For bytes that only wake the other end. */
 export function openWakePipe(kernel: Kernel): { readonly read: Fd; readonly write: Fd } {
   const ends = Buffer.alloc(8);
   invoke(kernel, 'pipe2', 'O_CLOEXEC | O_NONBLOCK', ends, closeOnExec | nonBlocking);

@@ -62,3 +62,11 @@ export function toHostId(map: readonly IdRange[], id: number): number | undefine
   const range = map.find(({ inside, count }) => id >= inside && id < inside + count);
   return range && id - range.inside + range.outside;
 }
+
+const exitingFlag = 0x4;
+
+/** Whether /proc/PID/stat tells of a process that has begun to end: then its namespaces and cgroups are not those that it had. */
+export function isEnding(stat: string): boolean {
+  const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return /^[ZXx]/.test(state) || (Number(fields[5]) & exitingFlag) !== 0;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isShared, mountOf, parseMountinfo } from './mountinfo.ts';
-import { parseIdMap, parseProcessStatus, parseStartTime, toHostId } from './proc.ts';
+import { isEnding, parseIdMap, parseProcessStatus, parseStartTime, toHostId } from './proc.ts';
 
 // Of a runc container on Linux 6.18.
 const mountinfo = `233 179 254:0 /rootfs / rw,relatime - ext4 /dev/vda rw,discard
@@ -58,6 +58,13 @@ describe('texts of /proc', () => {
   it('give the start time whatever the command is called', () => {
     const fields = Array.from({ length: 50 }, (_, at) => at + 3);
     expect(parseStartTime(`12 (a) b) ${fields.join(' ')}`)).toBe('22');
+  });
+
+  it('tells of one that has begun to end by its state or its flags', () => {
+    const stat = (state: string, flags: number): string => `12 (a) b) ${state} 1 12 12 0 -1 ${flags} 0`;
+    expect(isEnding(stat('S', 0x400100))).toBe(false);
+    expect(isEnding(stat('R', 0x400104))).toBe(true);
+    expect(isEnding(stat('Z', 0x400100))).toBe(true);
   });
 
   it('map ids of a user namespace to the host, or say that there is none', () => {

@@ -7,8 +7,8 @@ import { isShared, mountOf, parseMountinfo } from '../../linux/mountinfo.ts';
 import { mountNamespaceFlag } from '../../linux/namespaces.ts';
 import { openPidfd, pidfdHasExited } from '../../linux/pidfd.ts';
 import { parseStartTime } from '../../linux/proc.ts';
-import { type Entry, type EntryArguments, runEntry } from '../session/entry.ts';
-import { type EntryLine, entryError } from '../session/entry-line.ts';
+import { type Entry, type EntryArguments, entryTimeoutMs, runEntry } from '../session/entry.ts';
+import { doesNotAnswer, type EntryLine, entryError } from '../session/entry-line.ts';
 import { eraseRecord, type PlacementRecord, readRecords, writeRecord } from './journal.ts';
 
 /** The toolbox in containers' own mount namespaces (visibility Container): counted, journalled, taken out after the last session. */
@@ -207,29 +207,33 @@ interface OneShot {
   readonly values: EntryArguments['values'];
 }
 
-/** A file system of the container that does not answer (FUSE, NFS) must not hold the agent. */
-const oneShotTimeoutMs = 20_000;
-
 /** Runs crashcart-enter for one deed in the container's mount namespace and gives its last line; its error line is thrown. */
 export async function oneShot(
   { kernel, entry }: Pick<PlacementDeps, 'kernel' | 'entry'>,
   deed: OneShot,
 ): Promise<EntryLine> {
-  const { child, lines, closed } = runEntry(kernel, entry, {
+  const { lines, closed, giveUp } = runEntry(kernel, entry, {
     verb: deed.verb,
     descriptors: { pidfd: deed.target, toolbox: deed.mount },
     values: { namespaces: mountNamespaceFlag.toString(16), ...deed.values },
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), oneShotTimeoutMs);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    giveUp();
+  }, entryTimeoutMs);
   try {
     for await (const line of lines) {
       if (line.type === 'error') throw entryError(line);
       if (line.type !== 'warning') return line;
     }
+  } catch (error) {
+    if (!late) throw error;
   } finally {
     clearTimeout(timer);
     await closed;
   }
+  if (late) throw doesNotAnswer();
   throw new CrashcartError(
     reasons.Internal,
     `crashcart-enter ${deed.verb} ended without an answer: see the node agent's log.`,

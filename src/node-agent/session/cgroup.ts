@@ -3,8 +3,10 @@ import type { SessionLimits } from '../../api/profile-rules.ts';
 import type { Logger } from '../../base/log.ts';
 import { type Cgroup, type CgroupLayout, createCgroup, findCgroup } from '../../linux/cgroup.ts';
 import { limitCgroup } from '../../linux/cgroup-limits.ts';
+import { duplicate } from '../../linux/descriptors.ts';
 import { filterDevices } from '../../linux/device-filter.ts';
-import type { Fd, Kernel } from '../../linux/kernel.ts';
+import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
+import { waitPidfd } from '../../linux/pidfd.ts';
 import { sessionsCgroup } from './cgroup-path.ts';
 import { rememberParent } from './parents.ts';
 import type { ProcessRequest } from './request.ts';
@@ -51,6 +53,23 @@ export function openSessionCgroup(
       return endAndRemoveCgroup(deps.cgroups, path);
     },
   };
+}
+
+/** Of a session that could not be started. What hangs in a file system of the container ends with that, and no sooner. */
+export async function removeInTheEnd(
+  cgroup: Pick<SessionCgroup, 'endAndRemove'>,
+  container: number,
+  { kernel, log }: Pick<CgroupDeps, 'kernel' | 'log'>,
+): Promise<void> {
+  const pidfd = duplicate(kernel, container);
+  const left = await cgroup.endAndRemove();
+  if (left === undefined) return closeAll(kernel, pidfd);
+  log.warn('a session that could not be started left something, until its container ends', { left });
+  void waitPidfd(kernel, pidfd)
+    .then(() => cgroup.endAndRemove())
+    .then((still) => still && log.warn('a session that could not be started left something', { left: still }))
+    .catch((error: unknown) => log.error('the cgroup of a session that could not be started', { error: String(error) }))
+    .finally(() => closeAll(kernel, pidfd));
 }
 
 /** One that an earlier agent made. */

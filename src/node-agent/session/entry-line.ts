@@ -29,13 +29,21 @@ export function parseEntryLine(line: string): EntryLine {
   }
 }
 
+export const doesNotAnswer = (): CrashcartError =>
+  new CrashcartError(
+    reasons.Timeout,
+    'Entering the container took too long: one of its file systems does not answer; look at its network and FUSE mounts.',
+  );
+
 const esrch = 3;
 
 /** The one sentence for a person; the failed step and its errno stay in the cause. */
 export function entryError({ step, errno, detail }: Extract<EntryLine, { type: 'error' }>): CrashcartError {
   const cause = new Error(`crashcart-enter: ${step}: ${printable(detail)}: ${errnoName(errno)}`);
   if (step === 'occupied') {
-    const what = detail.startsWith('/dev') ? detail : `the container has ${detail} of its own at ${toolboxMount}`;
+    const what = detail.startsWith('/dev')
+      ? printable(detail)
+      : `the container has ${printable(detail)} of its own at ${toolboxMount}`;
     return new CrashcartError(
       reasons.MountPointOccupied,
       `The toolbox cannot be placed: ${what}; crashcart does not hide or replace what belongs to a container, so remove it there first.`,

@@ -51,6 +51,9 @@ export interface EntryArguments {
   readonly stdio?: readonly [number, number, number];
 }
 
+/** Entering takes milliseconds; a file system of the container that does not answer must not hold anybody for ever. */
+export const entryTimeoutMs = 20_000;
+
 /** Standard streams, then status. */
 export const firstDescriptor = 4;
 
@@ -58,8 +61,13 @@ export const firstDescriptor = 4;
 export interface RunningEntry {
   readonly child: ChildProcess;
   readonly lines: AsyncIterable<EntryLine>;
-  /** The program has ended and nothing of it is open here any more. */
+  /** The program has ended, or was given up, and nothing of it is open here any more. */
   readonly closed: Promise<void>;
+  /**
+   * Kills it and hears nothing of it any more. No SIGKILL ends a process that waits for a file system (FUSE) whose server has taken the question and
+   * does not answer: it goes when the server does, and nobody waits for that.
+   */
+  giveUp(): void;
 }
 
 export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments): RunningEntry {
@@ -75,8 +83,15 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
       cwd: '/',
     });
     const socket = new Socket({ fd: status.read, readable: true, writable: false });
-    const closed = Promise.all([ended(child), closing(socket)]).then(() => {});
-    return { child, lines: readLines(socket), closed };
+    const given = Promise.withResolvers<void>();
+    const closed = Promise.all([Promise.race([ended(child), given.promise]), closing(socket)]).then(() => {});
+    const giveUp = (): void => {
+      child.kill('SIGKILL');
+      child.unref();
+      socket.destroy();
+      given.resolve();
+    };
+    return { child, lines: readLines(socket), closed, giveUp };
   } catch (error) {
     closeAll(kernel, status.read);
     throw error;

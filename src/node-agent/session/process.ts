@@ -12,7 +12,7 @@ import { labelRequest } from '../../linux/security-module.ts';
 import type { JournalledPlacements, Placement, Placements } from '../mount/placements.ts';
 import type { Toolboxes } from '../toolbox/toolboxes.ts';
 import { bootNow } from './boot-clock.ts';
-import { type Homes, openHomes, openSessionCgroup, type SessionCgroup } from './cgroup.ts';
+import { type Homes, openHomes, openSessionCgroup, removeInTheEnd, type SessionCgroup } from './cgroup.ts';
 import type { Entry, EntryArguments } from './entry.ts';
 import { sessionEnvironment } from './environment.ts';
 import type { Followed } from './follow.ts';
@@ -78,7 +78,7 @@ export async function startProcess(request: ProcessRequest, deps: ProcessDeps): 
   const placement = await toolbox.place();
   if (placement) undo.defer(async () => void (await placement.release()));
   const cgroup = openSessionCgroup(request, privileges.limits, deps);
-  undo.defer(async () => void (await cgroup.endAndRemove()));
+  undo.defer(() => removeInTheEnd(cgroup, target.pidfd, deps));
   using filters = sealFilters(deps.kernel, privileges.seccomp);
   const stdio = openStdio(deps.kernel, request, owner);
   undo.defer(() => stdio.close());

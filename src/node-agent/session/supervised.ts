@@ -1,12 +1,12 @@
 import { writeSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { duplicate, openPipe, openWakePipe } from '../../linux/descriptors.ts';
+import { duplicate, neverWait, openPipe, openWakePipe } from '../../linux/descriptors.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { openPidfd } from '../../linux/pidfd.ts';
-import { type Entry, type EntryArguments, runEntry } from './entry.ts';
-import { entryError } from './entry-line.ts';
+import { type Entry, type EntryArguments, entryTimeoutMs, runEntry } from './entry.ts';
+import { doesNotAnswer, entryError } from './entry-line.ts';
 import { type Followed, followSupervisor } from './follow.ts';
 import type { SessionMemory } from './memory.ts';
 
@@ -24,9 +24,6 @@ export interface SuperviseDeps {
   readonly log: Logger;
 }
 
-/** Entering takes milliseconds; a file system of the container that does not answer must not hold a session for ever. */
-const startTimeoutMs = 20_000;
-
 export function superviseCommand(
   deps: SuperviseDeps,
   session: { readonly target: { readonly pidfd: number }; readonly memory: SessionMemory },
@@ -35,6 +32,7 @@ export function superviseCommand(
   const { kernel, entry, log } = deps;
   const { memory } = session;
   const gate = openPipe(kernel);
+  neverWait(kernel, gate.write);
   const wake = openWakePipe(kernel);
   const poke = openWakePipe(kernel);
   // Looked at after the end, when the target's owner may have closed his.
@@ -56,7 +54,7 @@ export function superviseCommand(
     ...request.descriptors,
   };
   const theirs = [gate.read, wake.write, poke.read];
-  const { child, lines, closed } = attempt(
+  const { child, lines, closed, giveUp } = attempt(
     () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
     () => {
       closeGate();
@@ -68,14 +66,9 @@ export function superviseCommand(
   started.promise.catch(() => {}); // whoever awaits it sees it; nobody may be waiting yet
   const followed = follow(kernel, child.pid, { memory, waker: wake.read, poker: poke.write, target });
   const timer = setTimeout(() => {
-    started.reject(
-      new CrashcartError(
-        reasons.Timeout,
-        'Entering the container took too long: one of its file systems does not answer.',
-      ),
-    );
+    started.reject(doesNotAnswer());
     child.kill('SIGKILL');
-  }, startTimeoutMs);
+  }, entryTimeoutMs);
   const listen = async (): Promise<void> => {
     for await (const line of lines) {
       if (line.type === 'started') started.resolve(line.pid);
@@ -110,17 +103,19 @@ export function superviseCommand(
     abandon: async () => {
       closeGate();
       await followed.abandon();
+      // Its inner half may hang and hold the status pipe.
+      giveUp();
       await Promise.all([closed, finished]);
     },
   };
 }
 
-/** EPIPE: it was ended while it waited, as its exit tells. */
+/** EPIPE: it was ended while it waited, as its exit tells. EAGAIN: a container that can trace it has filled the pipe, and so opened the gate itself. */
 function open(gate: Fd): void {
   try {
     writeSync(gate, '\n');
   } catch (error) {
-    if (!hasErrno(error, 'EPIPE')) throw error;
+    if (!hasErrno(error, 'EPIPE', 'EAGAIN')) throw error;
   }
 }
 

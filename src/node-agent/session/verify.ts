@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
-import { type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
+import { isEnding, type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
 import { labelOf } from '../../linux/security-module.ts';
 import type { Privileges } from './profile.ts';
 import type { Surroundings } from './target.ts';
@@ -31,6 +31,8 @@ export function verifyProcess(pid: number, expected: Expected): void {
     ...(isInside(cgroups, expected.cgroup) ? [] : ['cgroup']),
   ];
   if (differences.length === 0) return;
+  // A signal may have come while we looked.
+  look(pid);
   throw new CrashcartError(
     reasons.Internal,
     `The session was ended before its command ran, because its process differs from what was decided in: ${differences.join(', ')}.`,
@@ -40,10 +42,10 @@ export function verifyProcess(pid: number, expected: Expected): void {
 /** Whoever may send signals to the session's user, the container's own processes first of all, can end it while it waits. */
 function look(pid: number): { readonly status: ProcessStatus; readonly cgroups: string } {
   try {
-    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
-    if (/^State:\s+[ZX]/m.test(text)) throw ended();
-    const status = parseProcessStatus(text);
-    return { status, cgroups: readFileSync(`/proc/${pid}/cgroup`, 'utf8') };
+    const status = parseProcessStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+    if (isEnding(readFileSync(`/proc/${pid}/stat`, 'utf8'))) throw ended();
+    return { status, cgroups };
   } catch (cause) {
     throw hasErrno(cause, 'ENOENT', 'ESRCH') ? ended() : cause;
   }

@@ -7,7 +7,7 @@ import { compileStatic } from '../../support/compile.ts';
 import { type Container, type ContainerOptions, startContainer } from '../container.ts';
 import { type Agent, type Request, start } from '../session.ts';
 
-export type Mode = 'watch' | 'exchange' | 'shuffle' | 'kill' | 'exhaust';
+export type Mode = 'watch' | 'speak' | 'keys' | 'exchange' | 'swap' | 'shuffle' | 'kill' | 'exhaust';
 
 export interface Attack extends AsyncDisposable {
   readonly container: Container;
@@ -16,7 +16,7 @@ export interface Attack extends AsyncDisposable {
 }
 
 export async function startAttack(
-  agent: Agent,
+  agent: Pick<Agent, 'kernel'>,
   args: readonly string[],
   options: ContainerOptions = {},
 ): Promise<Attack> {

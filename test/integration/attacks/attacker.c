@@ -3,11 +3,14 @@
  * `hit WHAT DETAIL`. At SIGTERM it ends; `seen N` tells how many processes it had before it.
  *
  *   watch FILE     every process that appears: trace it, open its memory, environment, descriptors, root and program, write to the latter
- *   exchange FILE  /dev/crashcart is now a directory and now a link to /tmp/aim, to a magic link or to the directory's parent
+ *   speak FILE     says into every pipe and terminal of every process that appears what the agent might take for its own program's words
+ *   keys FILE      opens every terminal that it could reach by a name, its own devpts instance's too, and reads, writes and types there
+ *   exchange FILE  /dev/crashcart is now a directory and now a link to a directory elsewhere, to a magic link or to the directory's parent
+ *   swap FILE      /dev/crashcart and another directory change places as fast as they can
  *   shuffle FILE   /dev/crashcart is made, moved to /tmp/aim/N and removed all the time
  *   kill FILE      stops or kills every process that appears
  *   exhaust FILE   takes all pids, inotify instances and files that it can have
- *   fuse DIRECTORY a file system that never answers, there
+ *   fuse DIRECTORY a file system there that takes every question and never answers
  *   mounts N       N mounts
  */
 #define _GNU_SOURCE
@@ -16,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -139,20 +143,32 @@ static void look_at_descriptors(const char *pid)
 	}
 }
 
+/* Stopped, so that it can be looked at without a race. */
+static int seize(const char *pid)
+{
+	if (ptrace(PTRACE_SEIZE, atoi(pid), 0, 0) < 0)
+		return 0;
+	ptrace(PTRACE_INTERRUPT, atoi(pid), 0, 0);
+	for (int wait = 0; wait < 500 && waitpid(atoi(pid), NULL, __WALL | WNOHANG) == 0; wait++)
+		usleep(100);
+	return 1;
+}
+
+/* Or the session would wait for ever. */
+static void let_go(const char *pid, int seized)
+{
+	if (seized)
+		ptrace(PTRACE_DETACH, atoi(pid), 0, 0);
+}
+
 static void get_at(const char *pid)
 {
 	static const char *const things[] = { "environ", "mem", "root/.", "cwd/.", "maps", "auxv" };
 	char path[64];
 	seen++;
-	if (ptrace(PTRACE_SEIZE, atoi(pid), 0, 0) == 0) {
-		/* Stopped, so that its capabilities can be asked for without a race; and let go again, or the session would wait for ever. */
-		ptrace(PTRACE_INTERRUPT, atoi(pid), 0, 0);
-		for (int wait = 0; wait < 500 && waitpid(atoi(pid), NULL, __WALL | WNOHANG) == 0; wait++)
-			usleep(100);
-		if (stronger(pid))
-			hit("traced-stronger", pid);
-		ptrace(PTRACE_DETACH, atoi(pid), 0, 0);
-	}
+	int seized = seize(pid);
+	if (seized && stronger(pid))
+		hit("traced-stronger", pid);
 	for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
 		snprintf(path, sizeof path, "/proc/%s/%s", pid, things[i]);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -163,8 +179,54 @@ static void get_at(const char *pid)
 		if (fd >= 0)
 			close(fd);
 	}
-	try_to_write(pid, pid);
 	look_at_descriptors(pid);
+	let_go(pid, seized);
+	try_to_write(pid, pid);
+}
+
+#define WORDS "error occupied 17 said-by-the-container\x1b]52;c;eA==\x07\nwarning said-by-the-container\nstarted 1\n"
+
+/* Whoever may trace a process may also write into its pipes, fill them, and keep them open for ever. */
+static void speak_for(const char *pid)
+{
+	char path[300], link[300];
+	struct stat pipe;
+	seen++;
+	int seized = seize(pid);
+	for (int fd = 0; fd < 64; fd++) {
+		snprintf(path, sizeof path, "/proc/%s/fd/%d", pid, fd);
+		ssize_t length = readlink(path, link, sizeof link - 1);
+		if (length <= 0)
+			continue;
+		link[length] = '\0';
+		int mine = fd <= 2 && !stronger(pid); /* the streams of one that is as weak as ourselves */
+		int opened = mine ? -1 : open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+		if (opened < 0)
+			continue;
+		if (fd <= 2)
+			hit("spoke-in-stream", link);
+		while (fstat(opened, &pipe) == 0 && S_ISFIFO(pipe.st_mode) && write(opened, WORDS, sizeof WORDS - 1) > 0)
+			;
+	}
+	let_go(pid, seized);
+}
+
+/* No terminal has a name here but the session's own, which is elsewhere. */
+static void read_keys(const char *directory)
+{
+	char path[64], keys[256];
+	for (int number = 0; number < 16; number++) {
+		snprintf(path, sizeof path, "%s/%d", directory, number);
+		int terminal = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+		if (terminal < 0)
+			continue;
+		hit("terminal", path);
+		if (read(terminal, keys, sizeof keys) > 0)
+			hit("keys", path);
+		if (write(terminal, WORDS, sizeof WORDS - 1) > 0 || ioctl(terminal, TIOCSTI, "x") == 0)
+			hit("typed", path);
+		close(terminal);
+	}
 }
 
 static void for_each_other(void (*act)(const char *))
@@ -200,18 +262,29 @@ static void look_for_toolbox(const char *where)
 
 static void exchange(long round)
 {
-	static const char *const aims[] = { "/tmp/aim", "/proc/self/root/tmp/aim", "/proc/1/cwd/tmp/aim", "../tmp/aim", "." };
+	/* One in /dev itself, where nothing but the link tells it from what it should be. */
+	static const char *const aims[] = { "aim", "/tmp/aim", "/proc/self/root/tmp/aim", "/proc/1/cwd/tmp/aim", "../tmp/aim", "." };
+	mkdir("/dev/aim", 0755);
 	mkdir(POINT, 0755);
 	unlink(OTHER);
-	if (symlink(aims[round % 5], OTHER) == 0)
+	if (symlink(aims[round % 6], OTHER) == 0)
 		syscall(SYS_renameat2, AT_FDCWD, POINT, AT_FDCWD, OTHER, 2 /* RENAME_EXCHANGE */);
 	for (int i = 0; i < 20; i++)
 		sched_yield();
 	look_for_toolbox("/tmp/aim");
+	look_for_toolbox("/dev/aim");
 	syscall(SYS_renameat2, AT_FDCWD, POINT, AT_FDCWD, OTHER, 2);
 	rmdir(POINT);
 	unlink(POINT);
 	rmdir(OTHER);
+}
+
+static void swap(void)
+{
+	mkdir(POINT, 0755);
+	mkdir(OTHER, 0755);
+	for (int i = 0; i < 1000; i++)
+		syscall(SYS_renameat2, AT_FDCWD, POINT, AT_FDCWD, OTHER, 2);
 }
 
 static void shuffle(long round)
@@ -240,14 +313,32 @@ static void exhaust(void)
 	fflush(out);
 }
 
+static int fuse_device = -1;
+
 static int fuse(const char *directory)
 {
 	char options[128];
 	mknod("/dev/fuse", S_IFCHR | 0666, makedev(10, 229));
 	mkdir(directory, 0755);
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+	fuse_device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse_device);
 	return mount("hang", directory, "fuse", 0, options);
+}
+
+/* Greets the kernel, and takes what it asks then without an answer: whoever has asked is beyond any signal. */
+static void swallow(void)
+{
+	static char question[1 << 20];
+	ssize_t length = read(fuse_device, question, sizeof question);
+	const struct fuse_in_header *in = (const struct fuse_in_header *)question;
+	if (length < (ssize_t)sizeof *in || in->opcode != FUSE_INIT)
+		return;
+	struct { struct fuse_out_header header; struct fuse_init_out init; } answer = {
+		.header = { .len = sizeof answer, .unique = in->unique },
+		.init = { .major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION, .max_write = 4096 },
+	};
+	if (write(fuse_device, &answer, sizeof answer) < 0)
+		hit("fuse", strerrorname_np(errno));
 }
 
 static int mount_many(long count)
@@ -287,6 +378,8 @@ int main(int argc, char **argv)
 		fprintf(out, "ready %d\n", mount_many(atol(argv[2])) == 0 ? 0 : errno);
 	else if (strcmp(argv[1], "exhaust") == 0)
 		exhaust();
+	else if (strcmp(argv[1], "keys") == 0)
+		fprintf(out, "ready %d\n", mkdir("/tmp/pts", 0755) == 0 && mount("d", "/tmp/pts", "devpts", 0, "newinstance") == 0 ? 0 : errno);
 	else
 		fprintf(out, "ready 0\n");
 	fflush(out);
@@ -295,6 +388,14 @@ int main(int argc, char **argv)
 			for_each_other(get_at);
 		else if (strcmp(argv[1], "kill") == 0)
 			for_each_other(end_it);
+		else if (strcmp(argv[1], "speak") == 0)
+			for_each_other(speak_for);
+		else if (strcmp(argv[1], "keys") == 0)
+			read_keys(round % 2 ? "/dev/pts" : "/tmp/pts");
+		else if (strcmp(argv[1], "swap") == 0)
+			swap();
+		else if (strcmp(argv[1], "fuse") == 0)
+			swallow();
 		else if (strcmp(argv[1], "exchange") == 0)
 			exchange(round);
 		else if (strcmp(argv[1], "shuffle") == 0)

@@ -218,24 +218,6 @@ describe('a container that has used up', () => {
   });
 });
 
-describe('a file system that never answers', () => {
-  it('costs the session that meets it, and nobody else', async () => {
-    const privileged = { privileged: true } as const;
-    await using inDev = await startAttack(agent, ['fuse', '/dev/hang'], privileged);
-    await using asCwd = await startAttack(agent, ['fuse', '/hang'], privileged);
-    await using other = await startContainer(agent.kernel);
-    const before = [inDev, asCwd].map(({ container }) => traces(container).cgroups);
-    const hung = { ...asCwd.container.target, spec: { ...asCwd.container.target.spec, cwd: '/hang/here' } };
-    const waiting = [
-      start(agent, inDev.container, { command: ['true'] }),
-      start(agent, asCwd.container, { command: ['true'], target: hung }),
-    ].map((session) => expect(session).rejects.toMatchObject({ reason: 'Timeout' }));
-    for (let round = 0; round < 20; round++) expect((await run(agent, other, ['true'])).code).toBe(0);
-    await Promise.all(waiting);
-    expect([inDev, asCwd].map(({ container }) => traces(container).cgroups)).toEqual(before);
-  });
-});
-
 describe('a pid that has come to mean another process', () => {
   it('is refused: the pidfd is what counts', async () => {
     await using dead = await startContainer(agent.kernel);

@@ -28,6 +28,5 @@ int main(int count, char **arguments)
 		run_command(&request);
 	}
 	*command = forked;
-	say("started %d", forked);
 	supervise(&request, -1, command);
 }
