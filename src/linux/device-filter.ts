@@ -1,3 +1,4 @@
+import { hasErrno } from './errno.ts';
 import { type Fd, invoke, type Kernel } from './kernel.ts';
 
 export interface DeviceRule {
@@ -24,6 +25,9 @@ const cgroupDevice = { programType: 15, attachType: 6 } as const;
 /** Beside filters of the cgroups above it: all of them must allow. */
 const allowMulti = 0x2;
 
+/** A signal to this process, such as that of a child's end, interrupts the kernel's look at the program. */
+const loadTries = 10;
+
 /** Loads the filter as a program, to be attached to any number of cgroups. */
 export function loadDeviceFilter(kernel: Kernel, rules: readonly DeviceRule[] = harmlessDevices): Fd {
   const instructions = assemble(rules);
@@ -35,7 +39,13 @@ export function loadDeviceFilter(kernel: Kernel, rules: readonly DeviceRule[] = 
   attributes.writeBigUInt64LE(kernel.address(license), 16);
   attributes.writeUInt32LE(cgroupDevice.attachType, 68);
   const operands = 'BPF_PROG_LOAD, cgroup device';
-  return invoke(kernel, 'bpf', operands, command.progLoad, attributes, attributes.length) as Fd;
+  for (let tries = 1; ; tries++) {
+    try {
+      return invoke(kernel, 'bpf', operands, command.progLoad, attributes, attributes.length) as Fd;
+    } catch (error) {
+      if (!hasErrno(error, 'EAGAIN') || tries === loadTries) throw error;
+    }
+  }
 }
 
 /**

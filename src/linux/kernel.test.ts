@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { allCapabilities, capabilityMask, capabilityNames } from './capabilities.ts';
-import { assemble, harmlessDevices } from './device-filter.ts';
+import { assemble, harmlessDevices, loadDeviceFilter } from './device-filter.ts';
 import { errnoName, hasErrno, SyscallError } from './errno.ts';
 import { callNumber, type Fd, invoke, type Kernel, type Pid } from './kernel.ts';
 import { openPidfd, pidfdHasExited, signalPidfd } from './pidfd.ts';
@@ -108,6 +108,13 @@ describe('the device filter', () => {
     opcode === 0x15 ? register === value : opcode === 0x55 ? register !== value : (register & value) !== 0;
   const [mknod, read, write] = [1, 2, 4];
   const [block, char] = [1, 2];
+
+  it('is loaded again when a signal came in between, but not for ever', () => {
+    let left = 3;
+    expect(loadDeviceFilter(kernelThat(() => (left-- > 0 ? -11 : 7)))).toBe(7);
+    expect(() => loadDeviceFilter(kernelThat(() => -11))).toThrow('EAGAIN');
+    expect(() => loadDeviceFilter(kernelThat(() => -1))).toThrow('EPERM');
+  });
 
   it('lets null and every terminal be opened', () => {
     expect(allows(read, char, 1, 3)).toBe(true);
