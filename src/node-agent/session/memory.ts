@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { duplicate, openMemory } from '../../linux/descriptors.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
+import { bootNow } from './boot-clock.ts';
 import type { InputSender, OutputPiece } from './request.ts';
 
 /** native/session.h has the same numbers. */
@@ -23,6 +24,7 @@ const at = {
 const told = { outputEnded: 1, exited: 2, targetExited: 4, inputBroken: 8, leaseOver: 16 } as const;
 const asked = { keep: 1, inputEnd: 2, released: 4 } as const;
 const toldLength = 64;
+const activeOffset = 32;
 /** `struct asked`, and behind it a word of the agents among themselves. */
 const askedLength = 40;
 const maxRecordBytes = 512 * 1024;
@@ -60,6 +62,10 @@ export class SessionMemory implements Disposable {
   static create(kernel: Kernel): SessionMemory {
     const fd = openMemory(kernel, 'crashcart-session');
     ftruncateSync(fd, at.record);
+    // What the supervisor tells with the first byte; a session that moves none is idle since now, not since the machine's start.
+    const active = Buffer.alloc(8);
+    active.writeBigUInt64LE(bootNow());
+    writeSync(fd, active, 0, active.length, at.told + activeOffset);
     return new SessionMemory(fd);
   }
 
@@ -81,7 +87,7 @@ export class SessionMemory implements Disposable {
       tail: number(bytes, 8),
       runs: number(bytes, 16),
       input: number(bytes, 24),
-      active: bytes.readBigUInt64LE(32),
+      active: bytes.readBigUInt64LE(activeOffset),
       outputEnded: (flags & told.outputEnded) !== 0,
       targetExited: (flags & told.targetExited) !== 0,
       inputBroken: (flags & told.inputBroken) !== 0,

@@ -168,6 +168,13 @@ test('the command waits for who keeps its output, and goes on over the oldest wh
   await command.abandon();
 });
 
+test('a session that has moved no byte yet is idle since its start, for the next agent too', async () => {
+  const { supervisor, command } = await start('sleep 100');
+  // Before, it was idle since the machine's start.
+  expect(Number(bootNow() - takeAgain(supervisor).memory.told().active) / 1e9).toBeLessThan(30);
+  await command.abandon();
+});
+
 test('two streams keep their order and their channels', async () => {
   const { command, output } = await start(
     'for i in 1 2 3; do echo out$i; sleep 0.02; echo err$i >&2; sleep 0.02; done',
