@@ -1,7 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,6 +13,7 @@ import { encodeFrame, FrameDecoder } from '../../src/wire/frames.ts';
 import { encodeProgress, parseResumption } from '../../src/wire/resume.ts';
 import { exitOfStatus } from '../../src/wire/status.ts';
 import { cgroupProcesses, hierarchies } from '../cluster/cgroup.ts';
+import { type AgentProcess, freePort, launchAgent } from '../support/agent-process.ts';
 import { type Containerd, type RunningContainer, startContainerd } from '../support/containerd/containerd.ts';
 import { type Loopback, startLoopback } from '../support/gateway-loopback.ts';
 
@@ -52,8 +52,7 @@ interface Agent {
 }
 
 async function startAgent(): Promise<Agent> {
-  const port = await freePort();
-  const { process: agent, log, exited } = launchAgent(port);
+  const { process: agent, log, port, exited } = await launch();
   const connected = () => gateway.registry.get('node-1')?.sessions() !== undefined;
   await expect
     .poll(connected, { timeout: 15_000, message: 'the agent dials' })
@@ -68,44 +67,17 @@ async function startAgent(): Promise<Agent> {
   return { process: agent, link: gateway.registry.get('node-1')!, log, get, exited };
 }
 
-function launchAgent(port: number): Pick<Agent, 'process' | 'log' | 'exited'> {
-  const flags: Readonly<Record<string, string>> = {
-    'cri-socket': containerd.socket,
-    toolboxes: join(project, 'build/toolbox'),
-    enter: join(project, 'build/native/crashcart-enter'),
+async function launch(): Promise<AgentProcess> {
+  const launched = await launchAgent({
+    criSocket: containerd.socket,
     state: join(directory, 'state'),
-    gateway: 'localhost',
-    'tunnel-port': `${gateway.tunnelPort}`,
-    'ca-file': join(gateway.directory, 'ca.crt'),
-    'token-file': join(directory, 'token'),
-    'metrics-port': `${port}`,
-  };
-  const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-  const agent = spawn(process.execPath, [join(project, programs.agent.out), ...args], {
-    env: { NODE_NAME: 'node-1', PATH: process.env['PATH'] },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    gateway,
+    tokenFile: join(directory, 'token'),
   });
-  running.add(agent);
-  let log = '';
-  agent.stderr.setEncoding('utf8').on('data', (text: string) => {
-    log += text;
-  });
-  const exited = new Promise<number | null>((resolve) => {
-    agent.once('exit', (code) => {
-      running.delete(agent);
-      resolve(code);
-    });
-  });
-  return { process: agent, log: () => log, exited };
+  running.add(launched.process);
+  void launched.exited.then(() => running.delete(launched.process));
+  return launched;
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 const desired = (last: string): DesiredSession => ({
   uid: `00000000-0000-4000-9000-00000000000${last}`,
@@ -273,7 +245,7 @@ test('two agents at once: the newer stands by, and has the sessions as soon as t
   await older.link.put(desired('6'));
   await expect.poll(() => phaseOf(older.link, desired('6').uid)).toBe('Running');
   const { instance } = older.link;
-  const newer = launchAgent(await freePort());
+  const newer = await launch();
   await expect.poll(() => newer.log(), { timeout: 10_000 }).toContain('standing by');
   expect(gateway.registry.get('node-1')?.instance).toBe(instance);
   older.process.kill('SIGKILL');

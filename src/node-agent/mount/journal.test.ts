@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { eraseRecord, type PlacementRecord, readRecords, writeRecord } from './journal.ts';
+import { eraseRecord, eraseUnreadable, type PlacementRecord, readRecords, writeRecord } from './journal.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -34,4 +34,13 @@ it('leaves out files that are no records', () => {
   writeFileSync(join(directory, 'placements', 'torn.json'), '{"pid":');
   writeFileSync(join(directory, 'placements', 'other.json'), '{"pid":"1"}');
   expect(readRecords(directory)).toEqual([record]);
+});
+
+it('keeps nothing but records when an agent starts', () => {
+  writeRecord(directory, record);
+  writeFileSync(join(directory, 'placements', 'torn.json'), '{"pid":');
+  writeFileSync(join(directory, 'placements', 'other.json.new'), JSON.stringify(record));
+  eraseUnreadable(directory);
+  expect(readRecords(directory)).toEqual([record]);
+  expect(readdirSync(join(directory, 'placements'))).toHaveLength(1);
 });

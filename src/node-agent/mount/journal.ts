@@ -56,6 +56,17 @@ export function readRecords(stateDirectory: string): readonly PlacementRecord[] 
     });
 }
 
+/**
+ * At an agent's start: away with what an earlier one was writing when it ended, and with what a disk has damaged. No mount has only such a file: a record is
+ * whole, and on the disk, before its mount is made.
+ */
+export function eraseUnreadable(stateDirectory: string): void {
+  for (const name of readdirSync(folder(stateDirectory))) {
+    const file = join(folder(stateDirectory), name);
+    if (!name.endsWith('.json') || parseRecord(readFileSync(file, 'utf8')) === undefined) rmSync(file, { force: true });
+  }
+}
+
 export function parseRecord(text: string): PlacementRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);

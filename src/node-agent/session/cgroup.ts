@@ -109,7 +109,7 @@ export function openHomes(
 }
 
 /** Of a supervisor that is there already. */
-export function shareHomes(deps: CgroupDeps, parent: string): Pick<Homes, 'release'> {
+export function shareHomes(deps: Pick<CgroupDeps, 'cgroups'>, parent: string): Pick<Homes, 'release'> {
   const path = `${parent}/${supervisorsName}`;
   homesInUse.set(path, (homesInUse.get(path) ?? 0) + 1);
   let held = true;

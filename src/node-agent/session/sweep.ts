@@ -6,9 +6,9 @@ import type { Kernel, Pid } from '../../linux/kernel.ts';
 import { closeAll } from '../../linux/kernel.ts';
 import { openPidfd } from '../../linux/pidfd.ts';
 import { parseStartTime } from '../../linux/proc.ts';
-import { eraseRecord, type PlacementRecord, readRecords } from '../mount/journal.ts';
+import { eraseRecord, eraseUnreadable, type PlacementRecord, readRecords } from '../mount/journal.ts';
 import { type JournalledPlacements, oneShot } from '../mount/placements.ts';
-import { endAndRemoveCgroup, supervisorsName } from './cgroup.ts';
+import { endAndRemoveCgroup, shareHomes, supervisorsName } from './cgroup.ts';
 import type { Entry } from './entry.ts';
 
 export interface SweepDeps {
@@ -49,12 +49,15 @@ export async function sweepLeftovers(deps: SweepDeps, parents: readonly string[]
       if (name === supervisorsName || sessions.has(name)) continue;
       if (note(await endAndRemoveCgroup(deps.cgroups, `${parent}/${name}`))) cgroups++;
     }
+    // Where no session was taken over, nobody else takes the supervisors' cgroup away.
+    await shareHomes(deps, parent).release();
   }
   let placements = 0;
   for (const record of readRecords(deps.stateDirectory)) {
     if (deps.placements.has(record.containerId)) continue;
     if (note(await takeOut(deps, record))) placements++;
   }
+  eraseUnreadable(deps.stateDirectory);
   if (cgroups + placements + leftovers.length > 0)
     deps.log.info('swept up after an earlier agent', { cgroups, placements, leftovers });
   return { cgroups, placements, leftovers };

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +24,8 @@ export interface RunningContainer {
   readonly podSandboxId: string;
   stop(): Promise<void>;
   remove(): Promise<void>;
+  /** With all its containers, whether they run or not. */
+  removePod(): Promise<void>;
 }
 
 /** A real containerd with mounts, network and directories of its own; the pids of its containers are this machine's. */
@@ -31,6 +34,8 @@ export interface Containerd extends AsyncDisposable {
   /** Where its pods' cgroups are, in every hierarchy. */
   readonly cgroup: string;
   runContainer(options: PodOptions): Promise<RunningContainer>;
+  /** SIGKILL, and a new one in its place, which finds the containers again. */
+  crash(): Promise<void>;
 }
 
 const node = 2;
@@ -41,13 +46,16 @@ export async function startContainerd(): Promise<Containerd> {
   const binaries = await build(() => {});
   const images = await buildTestImages();
   const socket = join(directory, 'containerd.sock');
-  const daemon = startDaemon(directory, binaries);
+  const place = makePlace();
+  await once(place.stdout!, 'data');
+  let daemon = startDaemon(directory, binaries, place.pid!);
   const call = connect(socket);
   const pods = new Set<string>();
   const dispose = async (): Promise<void> => {
     for (const podSandboxId of pods) await removePod(call, podSandboxId);
     call.close();
     await stopDaemon(daemon);
+    await stopDaemon(place);
     rmSync(directory, { recursive: true, force: true });
     await until(`the cgroup ${cgroup} to go`, () => removeCgroups(cgroup) || undefined, { timeout: 10_000 });
   };
@@ -66,6 +74,13 @@ export async function startContainerd(): Promise<Containerd> {
     socket,
     cgroup,
     runContainer: (options) => runContainer(call, options, { cgroup, directory, pods }),
+    crash: async () => {
+      const ended = once(daemon, 'exit');
+      daemon.kill('SIGKILL');
+      await ended;
+      daemon = startDaemon(directory, binaries, place.pid!);
+      await until('containerd to answer again', () => call('Version', {}).catch(() => undefined), { timeout: 20_000 });
+    },
     [Symbol.asyncDispose]: dispose,
   };
 }
@@ -95,13 +110,18 @@ disabled_plugins = ['io.containerd.nri.v1.nri']
   BinaryName = '${runc}'
 `;
 
-function startDaemon(directory: string, binaries: ReadonlyMap<string, string>): ChildProcess {
+/** Shims put their sockets below /run whatever the configuration says: they get a /run of their own, which outlives the daemon. */
+const makePlace = (): ChildProcess =>
+  spawn('unshare', ['--mount', '--net', 'sh', '-c', 'mount -t tmpfs tmpfs /run && echo ready && exec sleep infinity'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+
+function startDaemon(directory: string, binaries: ReadonlyMap<string, string>, place: number): ChildProcess {
   const containerd = binaries.get('containerd') ?? '';
   writeFileSync(join(directory, 'config.toml'), config(directory, join(binaries.get('runc') ?? '', 'runc')));
   const log = openSync(join(directory, 'log'), 'a');
-  // Shims put their sockets below /run whatever the configuration says: they get a /run of their own.
-  const script = `mount -t tmpfs tmpfs /run && exec '${containerd}/containerd' --config '${directory}/config.toml'`;
-  const daemon = spawn('unshare', ['--mount', '--net', 'sh', '-c', script], {
+  const command = [join(containerd, 'containerd'), '--config', join(directory, 'config.toml')];
+  const daemon = spawn('nsenter', [`--target=${place}`, '--mount', '--net', '--', ...command], {
     stdio: ['ignore', log, log],
     env: { PATH: `${containerd}:${systemPath()}` },
   });
@@ -178,6 +198,10 @@ async function runContainer(call: Call, options: PodOptions, place: Place): Prom
     podSandboxId,
     stop: async () => void (await call('StopContainer', { containerId, timeout: 0 })),
     remove: async () => void (await call('RemoveContainer', { containerId })),
+    removePod: async () => {
+      await removePod(call, podSandboxId);
+      place.pods.delete(podSandboxId);
+    },
   };
 }
 

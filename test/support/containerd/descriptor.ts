@@ -8,6 +8,8 @@ const byPod = { fields: { podSandboxId: string(1) } };
 const nothing = { fields: {} };
 
 const messages = {
+  VersionRequest: nothing,
+  VersionResponse: nothing,
   PodSandboxMetadata: {
     fields: { name: string(1), uid: string(2), namespace: string(3), attempt: message('uint32', 4) },
   },
