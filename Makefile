@@ -48,6 +48,12 @@ bench-start: deps images binaries ## From the start of the plugin to the first b
 soak: deps root images binaries ## A gigabyte in each direction through client-go's own client, on a real cluster (root)
 	@CRASHCART_STREAM_MB=1024 $(VITEST) run --project e2e test/e2e/remotecommand.test.ts
 
+kernels: deps root kernel-tools images ## The core of the integration tests in kernels of Debian's, under qemu; writes the table in docs/compatibility.md (root, half an hour)
+	@$(NODE) test/kernels/main.ts $(KERNELS)
+
+kill-cycles: deps root images binaries ## 1,000 times: sessions, a kill at any moment, and nothing left on the node (root, half an hour; KILL_CYCLES=n, KILL_SEED=n)
+	@CRASHCART_KILL_CYCLES=$${KILL_CYCLES:-1000} $(if $(KILL_SEED),CRASHCART_KILL_SEED=$(KILL_SEED)) $(VITEST) run --project integration test/integration/kill-cycles
+
 lint: deps ## Format, lint rules and import directions
 	@node_modules/.bin/biome check --error-on-warnings .
 
@@ -84,6 +90,9 @@ preflight: ## Check what this machine lacks; as root on Debian, install it
 runtimes:
 	@./preflight.sh runtimes
 
+kernel-tools:
+	@./preflight.sh kernels
+
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "Test nodes need root (namespaces, mounts, cgroups): run this as root, or with sudo." >&2; exit 1; }
 
@@ -95,4 +104,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-toolbox bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-toolbox bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes kernel-tools kernels kill-cycles root deps binaries

@@ -46,6 +46,12 @@ if [ "${1-}" = runtimes ]; then
   need mkfs.ext3 e2fsprogs
 fi
 
+# `preflight.sh kernels`: what boots a kernel of its own.
+if [ "${1-}" = kernels ]; then
+  need qemu-system-x86_64 qemu-system-x86
+  need mkfs.ext4 e2fsprogs
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -14,6 +14,7 @@ export default defineConfig({
             'bench/**/*.test.ts',
             'test/cluster/**/*.test.ts',
             'test/support/**/*.test.ts',
+            'test/kernels/**/*.test.ts',
           ],
         },
       },
@@ -26,6 +27,17 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      // What `make kernels` runs inside each kernel, beside some files of the integration tests.
+      {
+        test: {
+          name: 'kernels',
+          include: ['test/kernels/core.kernel.ts', 'test/integration/{edges,confinement,superblock}.test.ts'],
+          fileParallelism: false,
+          // A processor made of software is ten times as slow, and the machine below it may be busy.
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
       {

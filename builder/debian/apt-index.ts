@@ -23,6 +23,8 @@ export interface IndexOptions {
   keyring?: string;
   /** For how long a release file is good, unless it says less itself. */
   validForSeconds?: number;
+  /** The suite's backports too. */
+  backports?: boolean;
 }
 
 const debianKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -55,7 +57,8 @@ export async function withIndex<T>(
 ): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'crashcart-apt-'));
   try {
-    await prepare(directory, sourcesOf(mirrors, suite, options.keyring ?? debianKeyring));
+    const suites = [suite, `${suite}-updates`, ...(options.backports ? [`${suite}-backports`] : [])];
+    await prepare(directory, sourcesOf(mirrors, suites, options.keyring ?? debianKeyring));
     const validFor = options.validForSeconds ?? validForSeconds;
     await update(directory, architecture);
     const lists = join(directory, 'lists');
@@ -110,10 +113,10 @@ function whyNoIndex(complaint: string): string {
   return 'The index of the suite cannot be fetched; check the network, DEBIAN_MIRROR and DEBIAN_SECURITY_MIRROR, and that apt is installed.';
 }
 
-function sourcesOf(mirrors: Mirrors, suite: string, keyring: string): string {
-  const source = (uri: string, suites: string) =>
-    `Types: deb\nURIs: ${uri}\nSuites: ${suites}\nComponents: main\nSigned-By: ${keyring}\n`;
-  return `${source(mirrors.debian, `${suite} ${suite}-updates`)}\n${source(mirrors['debian-security'], `${suite}-security`)}`;
+function sourcesOf(mirrors: Mirrors, suites: readonly string[], keyring: string): string {
+  const source = (uri: string, names: string) =>
+    `Types: deb\nURIs: ${uri}\nSuites: ${names}\nComponents: main\nSigned-By: ${keyring}\n`;
+  return `${source(mirrors.debian, suites.join(' '))}\n${source(mirrors['debian-security'], `${suites[0]}-security`)}`;
 }
 
 async function prepare(directory: string, sources: string): Promise<void> {

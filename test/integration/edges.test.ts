@@ -160,10 +160,18 @@ describe('a supervisor that is killed', () => {
     process.kill(Number(parent), 'SIGKILL');
     expect(await session.exited).toEqual({ code: 137, signal: 'SIGKILL' });
     expect(await session.cleanup()).toEqual({});
-    // Now it is an orphan of the container's first process, which never reaps.
-    expect(readFileSync(`/proc/${session.pid}/status`, 'utf8')).toMatch(/^State:\s+Z/m);
+    // Now it is an orphan of the node's first process (it came from the node's pid namespace), which may have reaped it already.
+    expect(['Z', 'gone']).toContain(stateOf(session.pid));
   });
 });
+
+function stateOf(pid: number): string {
+  try {
+    return /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 'unknown';
+  } catch {
+    return 'gone';
+  }
+}
 
 describe('sixty sessions one after another', () => {
   it('leave no descriptor, cgroup, mount or process', async () => {

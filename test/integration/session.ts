@@ -32,9 +32,9 @@ export interface Agent extends Disposable {
 }
 
 /** What an agent opens at its start, with the real toolbox (`make toolbox`) and program (`make -C native`). */
-export function openAgent({ enterFile = defaultEnter } = {}): Agent {
+export function openAgent({ enterFile = defaultEnter, toolboxes = toolboxDirectory } = {}): Agent {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'crashcart-it-state-'));
-  const deps = openDeps(stateDirectory, enterFile);
+  const deps = openDeps(stateDirectory, enterFile, toolboxes);
   const { kernel } = deps;
   return {
     kernel,
@@ -48,11 +48,15 @@ export function openAgent({ enterFile = defaultEnter } = {}): Agent {
 }
 
 /** What a further agent of the same node opens. */
-export const openDeps = (stateDirectory: string, enterFile = defaultEnter): AgentDeps & Disposable =>
+export const openDeps = (
+  stateDirectory: string,
+  enterFile = defaultEnter,
+  toolboxes = toolboxDirectory,
+): AgentDeps & Disposable =>
   openProcessDeps({
     kernel: loadKernel(),
     enterFile,
-    toolboxDirectory,
+    toolboxDirectory: toolboxes,
     cgroupRoot,
     stateDirectory,
     log: silentLogger,

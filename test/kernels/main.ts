@@ -1,0 +1,97 @@
+/**
+ * `make kernels`: the core of the integration suite inside kernels of Debian's, in virtual machines, and in this machine's own; then the table in
+ * docs/compatibility.md. Names (bookworm, trixie, trixie-backports, here) as arguments choose; the others keep the rows of their last run.
+ */
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CrashcartError, reasons } from '../../src/base/errors.ts';
+import { debianKernel, nameOf, type Suite, suites } from './debian-kernel.ts';
+import type { Facts } from './facts.ts';
+import { runInGuest } from './guest.ts';
+import { type KernelResult, readReport, withTable } from './results.ts';
+
+const project = join(import.meta.dirname, '../..');
+const results = join(project, 'build/kernels');
+const page = join(project, 'docs/compatibility.md');
+const here = 'here';
+const say = (line: string): void => console.error(line);
+
+/** Ten times what it takes on an idle machine: a guest that hangs is ended. */
+const guestTimeoutMs = 30 * 60_000;
+
+/** For /bin/sh: the facts and the report of the tests go to `out`. */
+const script = (out: string): string => `
+set -e
+cd '${project}'
+export PATH='${dirname(process.execPath)}':"$PATH"
+mkdir -p '${out}/on/toolboxes'
+cp build/toolbox/default.erofs '${out}/on/toolboxes/'
+node test/kernels/facts.ts '${out}/on' >'${out}/facts.json'
+rm -r '${out}/on'
+node node_modules/vitest/vitest.mjs run --project kernels --reporter=default --reporter=json --outputFile.json='${out}/report.json'
+`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const names = [...suites.map(nameOf), here];
+  const unknown = args.find((each) => !names.includes(each));
+  if (unknown) throw new CrashcartError(reasons.Invalid, `There is no kernel "${unknown}": say ${names.join(', ')}.`);
+  for (const name of names) if (args.length === 0 || args.includes(name)) await measure(name);
+  const all = names.flatMap((name) => readResult(name) ?? []);
+  writeFileSync(page, withTable(readFileSync(page, 'utf8'), all));
+  return all.some(({ failed }) => failed.length > 0) ? 1 : 0;
+}
+
+const fileOf = (name: string): string => join(results, `${name}.json`);
+
+const readResult = (name: string): KernelResult | undefined =>
+  existsSync(fileOf(name)) ? (JSON.parse(readFileSync(fileOf(name), 'utf8')) as KernelResult) : undefined;
+
+async function measure(name: string): Promise<void> {
+  mkdirSync(results, { recursive: true });
+  const out = mkdtempSync(join(tmpdir(), 'crashcart-kernel-'));
+  try {
+    const suite = suites.find((each) => nameOf(each) === name);
+    const { kernel, from } = suite ? await inGuest(suite, out) : runHere(out);
+    const facts = JSON.parse(readFileSync(join(from, 'facts.json'), 'utf8')) as Facts;
+    const result: KernelResult = {
+      kernel: kernel(facts),
+      facts,
+      ...readReport(readFileSync(join(from, 'report.json'), 'utf8')),
+    };
+    writeFileSync(fileOf(name), JSON.stringify(result));
+    say(`${result.kernel}: ${result.passed} passed${result.failed.map((each) => `\n  failed: ${each}`).join('')}`);
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+interface Ran {
+  readonly kernel: (facts: Facts) => string;
+  /** Where the facts and the report are. */
+  readonly from: string;
+}
+
+async function inGuest(suite: Suite, out: string): Promise<Ran> {
+  const kernel = await debianKernel(suite, say);
+  say(`${nameOf(suite)}: booting ${kernel.name} ...`);
+  const from = join(out, 'share');
+  try {
+    await runInGuest({ kernel, cgroups: 'v2', command: script('/run/out'), out, timeoutMs: guestTimeoutMs });
+  } finally {
+    // What the tests said, for whoever looks into a failure.
+    if (existsSync(join(from, 'log'))) copyFileSync(join(from, 'log'), join(results, `${nameOf(suite)}.log`));
+  }
+  return { kernel: () => `${suite.name}${suite.backports ? ' backports' : ''}: ${kernel.name}`, from };
+}
+
+function runHere(out: string): Ran {
+  spawnSync('/bin/sh', ['-c', script(out)], { stdio: 'inherit' });
+  return {
+    kernel: ({ release }) => `${/^\d+\.\d+/.exec(release)?.[0] ?? release}, of the machine that made this table`,
+    from: out,
+  };
+}
+
+process.exitCode = await main(process.argv.slice(2));
