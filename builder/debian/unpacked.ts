@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -15,8 +16,8 @@ export interface PackedFile {
   type: 'file';
   mode: number;
   size: number;
-  /** The same for two paths of one file. */
-  id: string;
+  /** Of its content: the same for two paths of one file, and for copies of it. */
+  sha256: string;
   elf?: Elf;
   /** Paths below /usr that a program has as whole strings: what it may look for. */
   mentions?: readonly string[];
@@ -29,13 +30,13 @@ export interface PackedFile {
 
 export type Packed = PackedFile | { path: string; type: 'symlink'; target: string };
 
-interface Row extends Omit<PackedFile, 'read' | 'type' | 'path' | 'id'> {
+interface Row extends Omit<PackedFile, 'read' | 'type' | 'path'> {
   at: number;
 }
 type Index = Record<string, Row | { target: string }>;
 
 /** Another number makes every package be unpacked again: say so when what stands in the cache changes its form. */
-const format = 3;
+const format = 4;
 /** At once; xz, not Node, is what takes the time. */
 const parallel = 2;
 
@@ -101,15 +102,17 @@ async function writePack(path: string, name: string, deb: Buffer): Promise<Index
       if (member.type === 'directory') continue;
       if (member.type === 'symlink') index[member.path] = { target: member.target };
       else if (member.type === 'hardlink') {
-        const original = index[member.target];
-        if (original) index[member.path] = original;
+        const original = index[plainPage(member.target)];
+        if (original) index[plainPage(member.path)] = original;
       } else if (!unwanted.test(member.path) && 'content' in member) {
-        const content = Buffer.from(member.content);
-        index[member.path] = {
+        const path = plainPage(member.path);
+        const content = path === member.path ? Buffer.from(member.content) : gunzipSync(member.content);
+        index[path] = {
           at,
           mode: member.mode ?? 0o644,
           size: content.length,
-          ...described(member.path, content),
+          sha256: createHash('sha256').update(content).digest('hex'),
+          ...described(path, content),
         };
         await pack.write(content);
         at += content.length;
@@ -121,10 +124,13 @@ async function writePack(path: string, name: string, deb: Buffer): Promise<Index
   return index;
 }
 
+/** Manual pages stand unpacked: what is compressed as a whole later gets smaller so. */
+const plainPage = (path: string): string => path.replace(/^(usr\/share\/man\/man\d\/[^/]+)\.gz$/, '$1');
+
 function described(path: string, content: Buffer): Pick<PackedFile, 'elf' | 'mentions' | 'interpreter' | 'whatis'> {
-  const manual = /^usr\/share\/man\/man[18]\/[^/]+\.gz$/.test(path);
+  const manual = /^usr\/share\/man\/man[18]\//.test(path);
   if (manual) {
-    const whatis = whatisOf(gunzipSync(content).toString('latin1'));
+    const whatis = whatisOf(content.toString('latin1'));
     return whatis === undefined ? {} : { whatis };
   }
   try {
@@ -183,20 +189,20 @@ function entriesOf(index: Index, pack: string): ReadonlyMap<string, Packed> {
     Object.entries(index).map(([path, row]): [string, Packed] => {
       if ('target' in row) return [path, { path, type: 'symlink', target: row.target }];
       const { at, ...rest } = row;
-      return [path, { path, type: 'file', ...rest, id: `${pack}:${at}`, read: () => readPart(pack, at, row.size) }];
+      return [path, { path, type: 'file', ...rest, read: async () => readPart(pack, at, row.size) }];
     }),
   );
 }
 
-async function readPart(path: string, at: number, size: number): Promise<Buffer> {
-  const file = await open(path);
+/** At once: thousands of small files through a pool of threads take longer than they take to read. */
+function readPart(path: string, at: number, size: number): Buffer {
+  const file = openSync(path, 'r');
   try {
-    const content = Buffer.alloc(size);
-    const { bytesRead } = await file.read(content, 0, size, at);
-    if (bytesRead === size) return content;
+    const content = Buffer.allocUnsafe(size);
+    if (readSync(file, content, 0, size, at) === size) return content;
     throw new CrashcartError(reasons.Invalid, `${path} in the cache is damaged; remove it and build again.`);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

@@ -26,11 +26,12 @@ const erofs =
   };
 
 /**
- * lz4hc in 64 KiB clusters starts programs fastest from a cold cache, and needs Linux 5.13. `plain` is not compressed: what is
- * compressed as a whole for the way is a third smaller. squashfs and ext4 are for kernels without erofs.
+ * lz4hc in 64 KiB clusters starts programs fastest from a cold cache, and needs Linux 5.13; its level 4 takes half the time of the
+ * usual 9 for one percent more. `plain` is not compressed: what is compressed as a whole for the way is a third smaller. squashfs
+ * and ext4 are for kernels without erofs.
  */
 const formats: Readonly<Record<FormatName | 'plain', Format>> = {
-  erofs: { suffix: 'erofs', make: erofs('-zlz4hc', '-C65536') },
+  erofs: { suffix: 'erofs', make: erofs('-zlz4hc,level=4', '-C65536') },
   plain: { suffix: 'erofs', make: erofs() },
   squashfs: {
     suffix: 'squashfs',

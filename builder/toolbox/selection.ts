@@ -30,7 +30,7 @@ export function select(packages: Packages, listed: ReadonlySet<string>, triplet:
 
   takeCommands(packages, listed, union, files, links);
   takeData(union, triplet, files, links);
-  takeLibraries(union, triplet, files);
+  takeLibraries(union, triplet, files, links);
   return { files, links };
 }
 
@@ -146,7 +146,7 @@ function takeLink(
   if (found) files.set(place, { file: found.entry, package: found.package });
 }
 
-function takeLibraries(union: Union, triplet: string, files: Files): void {
+function takeLibraries(union: Union, triplet: string, files: Files, links: Links): void {
   const libraries = new Map<string, { entry: PackedFile; package: string }>();
   const directories = [`usr/lib/${triplet}/`, `lib/${triplet}/`, 'usr/lib/', 'lib/'];
   // Directories below (blas, man-db) count where the usual ones have no such file.
@@ -161,10 +161,14 @@ function takeLibraries(union: Union, triplet: string, files: Files): void {
     if (found?.entry.elf) libraries.set(baseName(path), found);
   }
   const missing = new Set<string>();
+  // Character sets share libraries that stand beside them, where the recipe put them.
+  const placed = new Map([...files].map(([place, { file }]) => [file, place]));
   const take = (name: string, by: string): void => {
-    if (files.has(`lib/${name}`)) return;
+    if (files.has(`lib/${name}`) || links.has(`lib/${name}`)) return;
     const found = libraries.get(name);
     if (!found) return void missing.add(`${name} (for ${by})`);
+    const there = placed.get(found.entry);
+    if (there?.startsWith('lib/')) return void links.set(`lib/${name}`, there.slice('lib/'.length));
     files.set(`lib/${name}`, { file: found.entry, package: found.package });
     for (const needed of found.entry.elf?.needed ?? []) take(needed, name);
   };

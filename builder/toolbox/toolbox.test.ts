@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { PackedFile } from '../debian/unpacked.ts';
 import { appletsOf } from './applets.ts';
 import { assertClosed } from './closure.ts';
+import { select } from './selection.ts';
 
 describe('appletsOf', () => {
   it('reads the table of names in the program', () => {
@@ -39,5 +41,36 @@ describe('assertClosed', () => {
     [{ path: 'bin/other', elf: { ...elf, machine: 183 } }, 'is for the machine 183, not 62'],
   ])('names what is missing for %o', (node, problem) => {
     expect(() => assertClosed([...tree, node], 62)).toThrow(problem);
+  });
+});
+
+describe('select', () => {
+  const file = (path: string, needed?: string[]): [string, PackedFile] => [
+    path,
+    {
+      ...{ path, type: 'file', mode: 0o755, size: 1, sha256: path, read: async () => Buffer.alloc(1) },
+      ...(needed && { elf: { machine: 62, needed } }),
+    },
+  ];
+  const triplet = 'x86_64-linux-gnu';
+  const at = `usr/lib/${triplet}`;
+
+  it('takes a library once that stands where the recipe puts it, and what it needs itself', () => {
+    const packages = new Map([
+      ['libc6', new Map([file(`${at}/gconv/EUC-JP.so`, ['libJIS.so']), file(`${at}/gconv/libJIS.so`, ['libc.so.6'])])],
+      ['libc', new Map([file(`${at}/libc.so.6`, []), file(`${at}/libnone.so`, [])])],
+      ['nano', new Map([file('usr/bin/nano', ['libc.so.6'])])],
+    ]);
+    const { files, links } = select(packages, new Set(['nano']), triplet);
+    const places = ['bin/nano', 'lib/gconv/EUC-JP.so', 'lib/gconv/libJIS.so', 'lib/libc.so.6'];
+    expect([...files.keys()].sort()).toEqual(places);
+    expect([...links].filter(([place]) => place.startsWith('lib/'))).toEqual([['lib/libJIS.so', 'gconv/libJIS.so']]);
+  });
+
+  it('refuses a program whose library no package has', () => {
+    const packages = new Map([['nano', new Map([file('usr/bin/nano', ['libnone.so.1'])])]]);
+    expect(() => select(packages, new Set(['nano']), triplet)).toThrow(
+      'No package of the toolbox has libnone.so.1 (for bin/nano)',
+    );
   });
 });

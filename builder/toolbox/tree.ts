@@ -118,7 +118,7 @@ function listedIn(toolbox: string, lock: Lock): Listed[] {
   );
 }
 
-/** Of several names of one file the first stays a file, and the others in its directory become links to it. */
+/** Of several copies of one file the first stays a file, and the others in its directory become links to it. */
 function once({ files, links }: Selection): Selection {
   const seen = new Map<string, string>();
   const kept = new Map<string, Taken>();
@@ -127,7 +127,7 @@ function once({ files, links }: Selection): Selection {
     const taken = files.get(path);
     if (!taken) continue;
     const slash = path.lastIndexOf('/');
-    const key = `${path.slice(0, slash)} ${taken.file.id}`;
+    const key = `${path.slice(0, slash)} ${taken.file.sha256}`;
     const first = seen.get(key);
     if (first === undefined || taken.file.size === 0) {
       seen.set(key, path.slice(slash + 1));
@@ -192,9 +192,9 @@ function manuals(packages: Packages, commands: ReadonlySet<string>): TarEntry[] 
   const found: TarEntry[] = [];
   for (const entries of packages.values()) {
     for (const entry of entries.values()) {
-      const [, section, name] = /^usr\/share\/man\/man([18])\/(.+)\.[18][a-z]*\.gz$/.exec(entry.path) ?? [];
+      const [, section, name] = /^usr\/share\/man\/man([18])\/(.+)\.[18][a-z]*$/.exec(entry.path) ?? [];
       if (section === undefined || name === undefined || !commands.has(name)) continue;
-      const path = `share/man/man${section}/${name}.${section}.gz`;
+      const path = `share/man/man${section}/${name}.${section}`;
       if (entry.type === 'file') found.push({ path, type: 'file', size: entry.size, read: entry.read });
     }
   }
