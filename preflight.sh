@@ -34,7 +34,7 @@ if ! command -v go >/dev/null 2>&1 || [ "$(go_minor)" -lt 21 ]; then
   missing+=("go >= 1.21"); packages+=(golang-go)
 fi
 
-# `preflight.sh runtimes`: what the tests of the node's command run containers with, as daemons of their own.
+# `preflight.sh runtimes`: what the integration tests take besides: containers' runtimes, as daemons of their own, and another clock.
 if [ "${1-}" = runtimes ]; then
   need dockerd docker.io
   need docker docker.io
@@ -44,6 +44,7 @@ if [ "${1-}" = runtimes ]; then
   need podman podman
   need conmon conmon
   need mkfs.ext3 e2fsprogs
+  need faketime faketime  # a build in another year
 fi
 
 # `preflight.sh kernels`: what boots a kernel of its own.

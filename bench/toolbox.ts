@@ -1,14 +1,17 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheDirectory, fetchOptionsOf } from '../builder/debian/cache.ts';
-import { hostArchitecture, readLock } from '../builder/debian/lock.ts';
+import { cacheDirectory, fetchOptionsOf, fetchPackages } from '../builder/debian/cache.ts';
+import { hostArchitecture, packagesOf, readLock } from '../builder/debian/lock.ts';
 import { unpackedPackage } from '../builder/debian/unpacked.ts';
 import type { FormatName } from '../builder/formats/formats.ts';
 import { inProject } from '../builder/paths.ts';
 import { openRoom } from '../builder/prove/room.ts';
+import { ensure } from '../builder/step.ts';
+import { stepsOf } from '../builder/steps.ts';
 import { buildToolbox } from '../builder/toolbox/build.ts';
+import { costOf } from './cost.ts';
 import { table } from './statistics.ts';
 
 /** Rounds of each measure; the contenders take turns, so that noise of the machine falls on all alike. */
@@ -26,15 +29,12 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   'gdb --version': ['gdb', '--version'],
   "python3 -c 'import ssl'": ['python3', '-c', 'import ssl'],
 };
-/** Node does not tell what a child took at most: runs one, and prints the kilobytes of the largest process in it. */
-const measured = `import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)`;
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const lock = readLock(hostArchitecture());
 
 async function main(): Promise<void> {
+  // The image to ship has the program inside that copies the toolbox onto a node.
+  await ensure(stepsOf(lock, process.env).native, say);
   const directory = mkdtempSync(join(tmpdir(), 'toolbox-bench-'));
   try {
     const report = [await builds(directory), await starts(directory)].join('\n');
@@ -45,39 +45,36 @@ async function main(): Promise<void> {
   }
 }
 
-/** Seconds and peak memory of the builder and what it starts, with and without what earlier builds left in the cache. */
+/** What the builder and all that it starts take, with and without what earlier builds left in the cache. */
 async function builds(directory: string): Promise<string> {
   const cache = join(directory, 'cache');
-  const build = (...args: string[]): { seconds: number; megabytes: number } => {
-    const start = performance.now();
-    const builder = [
-      process.execPath,
-      inProject('builder/crashcart-build.ts'),
-      'build',
-      '-o',
-      join(directory, 'built'),
-    ];
-    const ended = spawnSync('python3', ['-c', measured, ...builder, ...args], {
-      encoding: 'utf8',
-      env: { ...process.env, CRASHCART_CACHE: cache },
-    });
-    if (ended.status !== 0) throw new Error(`the build failed: ${args.join(' ')}`);
-    return { seconds: (performance.now() - start) / 1000, megabytes: Number(ended.stdout) / 1000 };
-  };
-  say('Building from an empty cache (packages are there) ...');
-  cpSync(join(cacheDirectory(process.env), 'debian'), join(cache, 'debian'), { recursive: true });
+  const env = { ...process.env, CRASHCART_CACHE: cache };
   const rows: string[] = [];
-  const add = (what: string, { seconds, megabytes }: { seconds: number; megabytes: number }): void =>
-    void rows.push(`| ${what} | ${seconds.toFixed(1)} | ${megabytes.toFixed(0)} |`);
-  add('default, cold: packages there, nothing unpacked', build('-t', 'default'));
+  const build = async (what: string, ...args: string[]): Promise<void> => {
+    say(`Building: ${what} ...`);
+    const builder = [inProject('builder/crashcart-build.ts'), 'build', '-o', join(directory, 'built'), ...args];
+    const cost = await costOf(process.execPath, builder, env);
+    const numbers = [cost.seconds.toFixed(1), cost.processorSeconds.toFixed(1), cost.peakMegabytes.toFixed(0)];
+    rows.push(`| ${[what, ...numbers].join(' | ')} |`);
+  };
+  // The packages themselves are not fetched again: the way to a mirror is not what is measured.
+  const packages = [...packagesOf(lock, 'default'), ...packagesOf(lock, 'host')];
+  await fetchPackages(packages, fetchOptionsOf(lock, process.env));
+  mkdirSync(join(cache, 'debian'), { recursive: true });
+  for (const { sha256 } of packages)
+    copyFileSync(join(cacheDirectory(process.env), 'debian', `${sha256}.deb`), join(cache, 'debian', `${sha256}.deb`));
+  await build('default, cold: packages there, nothing unpacked', '-t', 'default');
   // As if it had not been there before: it is unpacked, and everything is put together anew.
   const added = lock.packages.find(({ name }) => name === 'nmap');
-  for (const directory of readdirSync(cache).filter((name) => name.startsWith('unpacked')))
-    rmSync(join(cache, directory, `${added?.sha256}.json`));
-  add('default, one package more', build('-t', 'default'));
-  add('default, again', build('-t', 'default'));
-  add('slim, again', build('-t', 'slim'));
-  return ['### Builds', '', '| | seconds | peak MB of one process |', '|---|---|---|', ...rows, ''].join('\n');
+  for (const name of readdirSync(cache).filter((each) => each.startsWith('unpacked')))
+    rmSync(join(cache, name, `${added?.sha256}.json`));
+  await build('default, one package more (nmap)', '-t', 'default');
+  await build('default, again', '-t', 'default');
+  await build('slim, again', '-t', 'slim');
+  await build('default, the image to ship (zstd -19)', '-t', 'default', '-f', 'oci');
+  const shipped = `The image to ship has ${(statSync(join(directory, 'built')).size / 1e6).toFixed(1)} MB.`;
+  const head = ['| | seconds | processor seconds | peak MB, all processes |', '|---|---|---|---|'];
+  return ['### Builds', '', ...head, ...rows, '', shipped, ''].join('\n');
 }
 
 async function starts(directory: string): Promise<string> {

@@ -7,6 +7,7 @@ import { versionOf } from './paths.ts';
 import { progress } from './progress.ts';
 import { checkHost } from './requirements.ts';
 import { billOfMaterials } from './sbom/cyclonedx.ts';
+import { exitOnSignals } from './scratch.ts';
 import { addPackage } from './verbs/add.ts';
 import { type BuildOptions, buildVerb } from './verbs/build.ts';
 import { diff } from './verbs/diff.ts';
@@ -22,6 +23,7 @@ const architecture = () =>
 
 // Who reads no more (`| head`) has had enough.
 stdout.on('error', () => exit(0));
+exitOnSignals();
 
 const tell = progress(stderr);
 const print = (text: string): void => void stdout.write(text);
@@ -47,6 +49,7 @@ program
       .default('erofs'),
   )
   .option('-o, --output <path>', 'file to write (default: build/toolbox/NAME[-ARCH].FORMAT)')
+  .option('--record', 'write its digest into builder/digests.json, which later builds are compared with')
   .action((options: BuildOptions) => buildVerb(options, env, tell.line, print));
 program
   .command('add')

@@ -2,6 +2,7 @@ import { env, exit, stderr } from 'node:process';
 import { describe } from '../src/base/errors.ts';
 import { hostArchitecture, readLock } from './debian/lock.ts';
 import { checkHost } from './requirements.ts';
+import { exitOnSignals } from './scratch.ts';
 import { ensure, type Tell } from './step.ts';
 import { type StepName, stepNames, stepsOf } from './steps.ts';
 
@@ -40,6 +41,7 @@ async function main(verb: string, tell: Tell): Promise<number> {
   return 0;
 }
 
+exitOnSignals();
 try {
   exit(await main(process.argv[2] ?? '', (line) => stderr.write(`${line}\n`)));
 } catch (error) {

@@ -26,6 +26,8 @@ export async function run(command: string, args: readonly string[], options: Run
     timeout: options.timeoutMs ?? 300_000,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  const end = (): void => void child.kill();
+  process.once('exit', end);
   const output: Buffer[] = [];
   let outputBytes = 0;
   let complaint = '';
@@ -49,7 +51,7 @@ export async function run(command: string, args: readonly string[], options: Run
       reject(new CrashcartError(reasons.Unavailable, `${command} cannot be started; is it installed?`, { cause })),
     );
     child.once('close', (...ended) => resolve(ended));
-  });
+  }).finally(() => process.off('exit', end));
   if (code === 0) return Buffer.concat(output);
   const how = signal ? `was ended by ${signal}` : `ended with ${code}`;
   throw new CrashcartError(

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CrashcartError, describe, reasons } from '../../src/base/errors.ts';
 import { run } from '../process.ts';
+import { inScratch } from '../scratch.ts';
 import { paragraphs } from './control.ts';
 import type { Architecture, Archive } from './lock.ts';
 import { type PackageIndex, readIndex } from './package-index.ts';
@@ -55,8 +56,7 @@ export async function withIndex<T>(
   options: IndexOptions,
   use: (index: OpenIndex) => Promise<T>,
 ): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'crashcart-apt-'));
-  try {
+  return inScratch(join(tmpdir(), 'apt'), async (directory) => {
     const suites = [suite, `${suite}-updates`, ...(options.backports ? [`${suite}-backports`] : [])];
     await prepare(directory, sourcesOf(mirrors, suites, options.keyring ?? debianKeyring));
     const validFor = options.validForSeconds ?? validForSeconds;
@@ -76,9 +76,7 @@ export async function withIndex<T>(
       epoch: Math.max(...releases.map(dateOfRelease)),
       apt: async (...args) => (await run('apt-get', [...args, ...aptOptions(directory, architecture)])).toString(),
     });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 const stale =

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
+import { inScratch } from '../scratch.ts';
 import type { Tell } from '../step.ts';
 import { type Download, download } from './download.ts';
 import type { Lock, LockedPackage } from './lock.ts';
@@ -16,8 +17,6 @@ const debPath = (directory: string, { sha256 }: LockedPackage): string => join(d
 
 /** So many at a time go into the cache: what an interrupted build has fetched is not fetched again. */
 const batchSize = 24;
-/** Directories of builds that were killed. */
-const forgottenAfterMs = 3_600_000;
 
 export interface FetchOptions {
   environment: NodeJS.ProcessEnv;
@@ -39,7 +38,6 @@ export async function fetchPackages(packages: readonly LockedPackage[], options:
     if (found?.size !== wanted.size) missing.push(wanted);
   }
   if (missing.length === 0) return;
-  await forget(directory);
   const megabytes = (list: readonly LockedPackage[]) =>
     (list.reduce((sum, { size }) => sum + size, 0) / 1e6).toFixed(1);
   for (let at = 0; at < missing.length; at += batchSize) {
@@ -65,16 +63,15 @@ export async function readPackage(wanted: LockedPackage, options: FetchOptions):
 }
 
 async function fetchBatch(batch: readonly LockedPackage[], directory: string, options: FetchOptions): Promise<void> {
-  // A directory of its own takes whatever a client leaves of a failed download away with it.
-  const scratch = await mkdtemp(join(directory, '.fetch-'));
-  const from = (mirror: string, { path, size, sha256 }: LockedPackage): Download => ({
-    url: `${mirror}/${path}`,
-    path: join(scratch, `${sha256}.deb`),
-    size,
-    sha256,
-  });
   const { environment, date } = options;
-  try {
+  // A directory of its own takes whatever a client leaves of a failed download away with it.
+  await inScratch(join(directory, 'fetch'), async (scratch) => {
+    const from = (mirror: string, { path, size, sha256 }: LockedPackage): Download => ({
+      url: `${mirror}/${path}`,
+      path: join(scratch, `${sha256}.deb`),
+      size,
+      sha256,
+    });
     await download(
       batch.map((wanted) => {
         const second = findFallback(environment, wanted.archive, date);
@@ -87,19 +84,7 @@ async function fetchBatch(batch: readonly LockedPackage[], directory: string, op
       verified(await readFile(fetched), wanted);
       await rename(fetched, debPath(directory, wanted));
     }
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-}
-
-/** Takes away what killed builds left in a directory of the cache; what is old enough, so that a build of this moment is left alone. */
-export async function forget(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (!name.startsWith('.')) continue;
-    const path = join(directory, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found && Date.now() - found.mtimeMs > forgottenAfterMs) await rm(path, { recursive: true, force: true });
-  }
+  });
 }
 
 /** What reading a lock's packages takes: where the cache is, and what to say about progress. */

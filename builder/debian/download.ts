@@ -54,11 +54,14 @@ async function downloadByApt(helper: string, downloads: readonly Download[]): Pr
   } catch (cause) {
     const complaint = describe(cause);
     const named = downloads.filter(({ url }) => complaint.includes(url));
-    throw failed(
-      (named.length > 0 ? named : downloads).map(({ url }) => url).join(', '),
-      /\b404\b/.test(complaint),
-      cause,
-    );
+    const what = (named.length > 0 ? named : downloads).map(({ url }) => url).join(', ');
+    if (/Hash Sum mismatch/i.test(complaint))
+      throw new CrashcartError(
+        reasons.Invalid,
+        `${what}: other bytes than the lock says (its sha256 differs); do not use this mirror, set DEBIAN_MIRROR to another one.`,
+        { cause },
+      );
+    throw failed(what, /\b404\b/.test(complaint), cause);
   }
 }
 

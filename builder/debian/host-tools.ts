@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type RunOptions, run } from '../process.ts';
+import { inScratch } from '../scratch.ts';
 import { cacheDirectory } from './cache.ts';
 import { groupFiles } from './group-files.ts';
 import { layoutOf } from './layout.ts';
@@ -48,16 +49,16 @@ async function unpackedGroup(lock: Lock, group: string, environment: NodeJS.Proc
 }
 
 async function unpackInto(root: string, files: ReadonlyMap<string, Packed>): Promise<void> {
-  await mkdir(dirname(root), { recursive: true });
-  const scratch = await mkdtemp(`${root}.`);
-  try {
-    for (const entry of files.values()) await place(scratch, entry);
-    await rename(scratch, root);
-  } catch (cause) {
-    await rm(scratch, { recursive: true, force: true });
-    // Another build may have been faster; its tools are the same.
-    if (!existsSync(root)) throw cause;
-  }
+  await inScratch(root, async (scratch) => {
+    const whole = join(scratch, 'root');
+    for (const entry of files.values()) await place(whole, entry);
+    try {
+      await rename(whole, root);
+    } catch (cause) {
+      // Another build may have been faster; its tools are the same.
+      if (!existsSync(root)) throw cause;
+    }
+  });
 }
 
 async function place(root: string, entry: Packed): Promise<void> {

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { type Elf, readElf } from '../elf/elf.ts';
 import type { TarEntry } from '../oci/tar.ts';
+import { inScratch } from '../scratch.ts';
 import { cacheDirectory, type FetchOptions, fetchPackages, readPackage } from './cache.ts';
 import { unpackDeb } from './deb.ts';
 import type { LockedPackage } from './lock.ts';
@@ -81,16 +82,13 @@ export async function unpackedPackages(
 async function unpack(wanted: LockedPackage, directory: string, options: FetchOptions): Promise<void> {
   await mkdir(directory, { recursive: true });
   const deb = await readPackage(wanted, options);
-  const scratch = await mkdtemp(join(directory, '.unpack-'));
-  try {
+  await inScratch(join(directory, 'unpack'), async (scratch) => {
     const index = await writePack(join(scratch, 'pack'), wanted.name, deb);
     await writeFile(join(scratch, 'index'), JSON.stringify(index));
     // The index last: with it the package counts as unpacked.
     await rename(join(scratch, 'pack'), join(directory, `${wanted.sha256}.pack`));
     await rename(join(scratch, 'index'), join(directory, `${wanted.sha256}.json`));
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 async function writePack(path: string, name: string, deb: Buffer): Promise<Index> {

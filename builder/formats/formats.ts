@@ -1,10 +1,11 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import type { HostTool } from '../debian/host-tools.ts';
 import { type TarEntry, tarReadable } from '../oci/tar.ts';
+import { inScratch } from '../scratch.ts';
 
 /** Every mkfs would draw one by chance. */
 const uuid = 'c4a54ca2-0000-4000-8000-000000000001';
@@ -75,14 +76,14 @@ export async function writeFileSystem(
   epoch: number,
   tool: HostTool,
 ): Promise<void> {
-  await mkdir(dirname(out), { recursive: true });
-  const scratch = await mkdtemp(`${out}.`);
   try {
-    const tar = join(scratch, 'tree.tar');
-    const image = join(scratch, 'image');
-    await pipeline(tarReadable(entries, epoch), createWriteStream(tar));
-    await formats[format].make(tool, tar, image, epoch);
-    await rename(image, out);
+    await inScratch(out, async (scratch) => {
+      const tar = join(scratch, 'tree.tar');
+      const image = join(scratch, 'image');
+      await pipeline(tarReadable(entries, epoch), createWriteStream(tar));
+      await formats[format].make(tool, tar, image, epoch);
+      await rename(image, out);
+    });
   } catch (cause) {
     throw isFull(cause)
       ? new CrashcartError(
@@ -91,8 +92,6 @@ export async function writeFileSystem(
           { cause },
         )
       : cause;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
   }
 }
 

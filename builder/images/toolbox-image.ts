@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { CrashcartError, reasons } from '../../src/base/errors.ts';
 import { hostTools } from '../debian/host-tools.ts';
 import { type Architecture, hostArchitecture, type Lock, lockText, packagesOf, readLock } from '../debian/lock.ts';
@@ -9,6 +8,7 @@ import { writeImage } from '../oci/archive.ts';
 import { type Level, zstdLayers } from '../oci/zstd.ts';
 import { inProject } from '../paths.ts';
 import { billOfMaterials } from '../sbom/cyclonedx.ts';
+import { inScratch } from '../scratch.ts';
 import type { Tell } from '../step.ts';
 import { buildToolbox } from '../toolbox/build.ts';
 import { labelsOf, tagged } from './labels.ts';
@@ -33,9 +33,7 @@ export interface ToolboxImage {
 export async function writeToolboxImage(image: ToolboxImage): Promise<string> {
   const { lock, toolbox, out, environment, tell } = image;
   const installer = installerFor(lock.architecture);
-  await mkdir(dirname(out), { recursive: true });
-  const scratch = await mkdtemp(`${out}.`);
-  try {
+  return inScratch(out, async (scratch) => {
     const erofs = image.erofs ?? join(scratch, 'toolbox.erofs');
     if (image.erofs === undefined)
       await buildToolbox({ lock, toolbox, format: 'plain', out: erofs, environment, tell });
@@ -67,9 +65,7 @@ export async function writeToolboxImage(image: ToolboxImage): Promise<string> {
       architecture: lock.architecture,
     });
     return ref;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The static program that copies the toolbox onto a node: it must be of the node's architecture. */

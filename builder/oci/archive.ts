@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { inScratch } from '../scratch.ts';
 import { type TarEntry, tarReadable } from './tar.ts';
 
 export type { TarEntry } from './tar.ts';
@@ -68,15 +69,8 @@ const mediaTypes = {
  * Writes one image as a tar that is an OCI layout and a docker archive at once, so that `ctr -n k8s.io images import`,
  * `docker load` and `podman load` all take it. The same input gives the same bytes.
  */
-export async function writeImage(image: Image): Promise<Written> {
-  await mkdir(dirname(image.out), { recursive: true });
-  const scratch = await mkdtemp(`${image.out}.`);
-  try {
-    return await assemble(image, scratch);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-}
+export const writeImage = (image: Image): Promise<Written> =>
+  inScratch(image.out, (scratch) => assemble(image, scratch));
 
 async function assemble(image: Image, scratch: string): Promise<Written> {
   const epoch = image.epoch ?? 0;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDirectory, forget } from '../debian/cache.ts';
+import { cacheDirectory } from '../debian/cache.ts';
 import type { HostTool } from '../debian/host-tools.ts';
+import { inScratch } from '../scratch.ts';
 import type { Layer } from './archive.ts';
 
 /**
@@ -26,10 +27,7 @@ export function zstdLayers(
   return async (path, digest) => {
     const out = join(directory, `${digest.replace('sha256:', '')}-${levels[level]}.zst`);
     if (existsSync(out)) return out;
-    await mkdir(directory, { recursive: true });
-    await forget(directory);
-    const scratch = await mkdtemp(join(directory, '.zstd-'));
-    try {
+    await inScratch(join(directory, 'zstd'), async (scratch) => {
       const temporary = join(scratch, 'layer');
       await tool(
         'usr/bin/zstd',
@@ -39,9 +37,7 @@ export function zstdLayers(
         },
       );
       await rename(temporary, out);
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    });
     return out;
   };
 }

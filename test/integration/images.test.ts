@@ -20,6 +20,7 @@ import { transportFile } from '../../builder/images/crashcart-tree.ts';
 import { imageTars } from '../../builder/images/images.ts';
 import { inProject } from '../../builder/paths.ts';
 import { buildToolbox } from '../../builder/toolbox/build.ts';
+import { recordedDigest } from '../../builder/toolbox/digests.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -167,7 +168,7 @@ describe('the toolbox', () => {
     expect(stdout).toBe(`${tools}3\n.\n/dev/crashcart/bin:/dev/crashcart/sbin:/own\n`);
   });
 
-  it('is the same file under another umask', async () => {
+  it('is the same file under another umask, and the one that is recorded', async () => {
     const lock = readLock(hostArchitecture());
     const again = join(directory, 'again.erofs');
     const umask = process.umask(0o077);
@@ -176,6 +177,8 @@ describe('the toolbox', () => {
     } finally {
       process.umask(umask);
     }
-    expect(sha256(readFileSync(again))).toBe(sha256(readFileSync(inProject('build/toolbox/default.erofs'))));
+    const digest = sha256(readFileSync(again));
+    expect(digest).toBe(sha256(readFileSync(inProject('build/toolbox/default.erofs'))));
+    expect(`sha256:${digest}`).toBe(recordedDigest(lock.architecture, 'default.erofs'));
   });
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { hostArchitecture, readLock } from '../../builder/debian/lock.ts';
 import { proveEmulated } from '../../builder/prove/emulated.ts';
 import { prove } from '../../builder/prove/prove.ts';
 import { buildToolbox } from '../../builder/toolbox/build.ts';
+import { recordedDigest } from '../../builder/toolbox/digests.ts';
 
 const mountsOf = (): string => readFileSync('/proc/self/mountinfo', 'utf8');
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -19,6 +21,8 @@ afterAll(() => rmSync(directory, { recursive: true }));
 async function build(toolbox: string, architecture: 'amd64' | 'arm64'): Promise<string> {
   const out = join(directory, `${toolbox}-${architecture}.erofs`);
   await buildToolbox({ lock: readLock(architecture), toolbox, format: 'erofs', environment: process.env, out });
+  const digest = createHash('sha256').update(readFileSync(out)).digest('hex');
+  expect(`sha256:${digest}`).toBe(recordedDigest(architecture, `${toolbox}.erofs`));
   return out;
 }
 
