@@ -16,7 +16,7 @@ export const leftOut: readonly RegExp[] = [
   // Preloads a library of the toolbox into programs of the container.
   /^stdbuf$/,
   // Scripts that need another program's exact form.
-  /^bz(e|f)?grep$/,
+  /^(bz(e|f)?grep|msql2mysql)$/,
 ];
 
 /** Names that Debian makes when it installs: the first of the commands that is there gets the name. */

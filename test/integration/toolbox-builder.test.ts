@@ -32,7 +32,8 @@ afterAll(() => rmSync(directory, { recursive: true }));
 describe('the resolver', () => {
   it.each(architectures)(
     'gives apt’s own answer for every section on %s',
-    { timeout: 180_000 },
+    // apt thinks for seconds about each section, for a minute on a machine that others use.
+    { timeout: 900_000 },
     async (architecture) => {
       await withIndex(mirrors, suite, architecture, {}, async ({ index, apt }) => {
         // apt takes seconds for each; the other architecture differs in few packages.
@@ -191,7 +192,7 @@ describe('the same lock', () => {
     expect(`sha256:${sha256(out)}`).toBe(recordedDigest(host, 'slim.erofs'));
   });
 
-  it('gives the same bytes of squashfs and ext4 twice', { timeout: 300_000 }, () => {
+  it('gives the same bytes of squashfs and ext4 twice', { timeout: 600_000 }, () => {
     for (const format of ['squashfs', 'ext4']) {
       const [one, two] = ['one', 'two'].map((name) => join(directory, `${name}.${format}`));
       for (const out of [one, two]) {
