@@ -247,18 +247,23 @@ test('a client that no longer answers is cut and detached', async () => {
   await eventually(() => expect(attachment.closed).toBe(true), 3_000, 10);
 });
 
-test('a client that owes us reading is given more time than one that is silent', async () => {
+const resuming = '?stdin=true&stdout=true&stderr=true&tty=true&resume=tail&client=00000000000000ab';
+test.each<[string, string | undefined, number, boolean]>([
+  ['that owes us reading, and cannot come back, is given more time', undefined, 1, false],
+  ['that can come back, and owes no more than may be on its way, is not', resuming, 2, true],
+  ['that can come back, and owes more than that, is given more time', resuming, 3, false],
+])('a client %s', async (_, query, frames, cut) => {
   loopback = await startLoopback({ keepAlive: { everyMs: 100, deadAfterMs: 600 } });
   runSession(loopback, 's');
-  const frames = [{ channel: channels.stdout, payload: Buffer.from('unread') }];
-  const client = loopback.connect('s');
+  const client = loopback.connect('s', query === undefined ? {} : { query });
   await once(client, 'open');
   client.pause();
   const attachment = await attachmentOf();
-  attachment.source = () => frames.shift();
+  const unread = Array.from({ length: frames }, () => ({ channel: channels.stdout, payload: Buffer.alloc(30_000) }));
+  attachment.source = () => unread.shift();
   attachment.pull();
   await new Promise((resolve) => setTimeout(resolve, 1_500));
-  expect(attachment.closed).toBe(false);
+  expect(attachment.closed).toBe(cut);
 });
 
 test('a replica that goes away closes its clients with "come back", not with a status', async () => {

@@ -96,11 +96,12 @@ export class AttachServer {
         return;
       }
       metrics.attachReady((performance.now() - startedAt) / 1_000);
+      const returns = target.resume !== undefined && modeOf(target) !== 'observe';
       this.#sockets.handleUpgrade(
         request,
         socket,
         head,
-        (client) => void this.#run(client, stream, { user, session, mode: modeOf(target), log }),
+        (client) => void this.#run(client, stream, { user, session, mode: modeOf(target), returns, log }),
       );
     } catch (caught) {
       const error = CrashcartError.from(caught);
@@ -172,6 +173,7 @@ export class AttachServer {
         metrics,
         signal,
         observe: mode === 'observe',
+        returns: attached.returns,
         ...(keepAlive === undefined ? {} : { keepAlive }),
       });
       log.info('attach ended', { how: end.type, ...(end.type === 'broken' ? { error: describe(end.error) } : {}) });
@@ -213,6 +215,8 @@ interface Attached {
   readonly user: UserInfo;
   readonly session: DebugSession;
   readonly mode: AttachMode;
+  /** It can come back for what it has not got. */
+  readonly returns: boolean;
   readonly log: Logger;
 }
 

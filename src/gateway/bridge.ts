@@ -14,6 +14,8 @@ export interface BridgeOptions {
   readonly keepAlive?: KeepAliveOptions;
   /** Ends the bridge with its reason, a CrashcartError, as the client's status. */
   readonly signal: AbortSignal;
+  /** The client comes back by itself for what it has not got. */
+  readonly returns?: boolean;
   /** The client only reads: whatever it sends is dropped. */
   readonly observe?: boolean;
 }
@@ -31,7 +33,7 @@ export type BridgeEnd =
 export async function bridge(socket: WebSocket, stream: ClientHttp2Stream, options: BridgeOptions): Promise<BridgeEnd> {
   const sink = new ClientSink(socket);
   const output = countedOutput(sink, options.metrics);
-  const stopWatching = watchClient(socket, sink, options.keepAlive);
+  const stopWatching = watchClient(socket, sink, { ...options.keepAlive, returns: options.returns ?? false });
   const gone = new Promise<BridgeEnd>((resolve) => socket.once('close', () => resolve({ type: 'detached' })));
   const broken = new Promise<BridgeEnd>((resolve) => {
     const breakWith = (error: CrashcartError): void => resolve({ type: 'broken', error });

@@ -3,7 +3,7 @@ import type { RawData, WebSocket } from 'ws';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { channels } from '../wire/channel.ts';
 import { encodeFrame, type ReceivedFrame, slices } from '../wire/frames.ts';
-import { type KeepAliveOptions, keepAlive } from '../wire/keep-alive.ts';
+import { defaultDeadAfterMs, type KeepAliveOptions, keepAlive } from '../wire/keep-alive.ts';
 import type { FrameSink } from '../wire/pump.ts';
 
 /** Over this the agent's stream is paused, and so the command; under half of it, it goes on. */
@@ -12,10 +12,12 @@ const lowWaterBytes = highWaterBytes / 2;
 /** Node's own mark for a stream is 16 KiB, less than a frame: it would send one frame a round. */
 const inputHighWaterBytes = 256 * 1024;
 /**
- * A client that does not read (`… | less`, Ctrl-S) cannot answer a ping either, since pings queue behind the output. One
- * that owes us reading gets this long; one that has read everything, 30 s.
+ * A client that does not read (`… | less`, Ctrl-S) cannot answer a ping either, since pings queue behind the output. One that owes us reading
+ * gets this long. One that can come back for what it has not got loses nothing by being let go of: it gets this long only when it owes more than
+ * may be on its way to a client that has just died, and is else seen within 30 s like one that has read everything.
  */
 const slowReaderMs = 10 * 60_000;
+const onItsWayBytes = 64 * 1024;
 
 /** Output of the session: a sink for the pump that is full while the client does not read. */
 export class ClientSink implements FrameSink {
@@ -23,8 +25,8 @@ export class ClientSink implements FrameSink {
   readonly #onSent = (): void => this.#sent();
   #drained: (() => void) | undefined;
   #full = false;
-  /** How many messages were handed to the socket. */
-  count = 0;
+  /** How many bytes were handed to the socket. */
+  bytes = 0;
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
@@ -35,7 +37,7 @@ export class ClientSink implements FrameSink {
       this.#full = true;
       return false;
     }
-    this.count += 1;
+    this.bytes += message.length;
     this.#socket.send(message, this.#onSent);
     return true;
   }
@@ -49,7 +51,7 @@ export class ClientSink implements FrameSink {
     return new Promise((resolve) => {
       this.#socket.once('close', () => resolve());
       // A ping travels behind everything that was sent before it.
-      this.#socket.ping(String(this.count), undefined, () => resolve());
+      this.#socket.ping(String(this.bytes), undefined, () => resolve());
     });
   }
 
@@ -105,11 +107,18 @@ function* framesOf(data: Buffer, isBinary: boolean, protocol: string): Generator
   }
 }
 
+export interface WatchOptions extends KeepAliveOptions {
+  /** The client comes back for what it has not got. */
+  readonly returns: boolean;
+}
+
 /** Terminates a client that does not answer. Returns `stop`. */
-export function watchClient(socket: WebSocket, sink: ClientSink, options: KeepAliveOptions = {}): () => void {
-  const { deadAfterMs = 30_000 } = options;
+export function watchClient(socket: WebSocket, sink: ClientSink, options: WatchOptions): () => void {
+  const { deadAfterMs = defaultDeadAfterMs, returns } = options;
   let readUpTo = 0;
-  const patienceMs = (): number => (readUpTo === sink.count ? deadAfterMs : Math.max(slowReaderMs, deadAfterMs));
+  const mayOwe = returns ? onItsWayBytes : 0;
+  const patienceMs = (): number =>
+    sink.bytes - readUpTo <= mayOwe ? deadAfterMs : Math.max(slowReaderMs, deadAfterMs);
   let answered: (() => void) | undefined;
   socket.on('pong', (data) => {
     readUpTo = Number(data.toString('latin1'));
@@ -121,7 +130,7 @@ export function watchClient(socket: WebSocket, sink: ClientSink, options: KeepAl
         answered = onPong;
         // While we do not read, because the session does not, the answer cannot be seen: TCP must notice by itself.
         if (socket.isPaused) onPong();
-        socket.ping(String(sink.count));
+        socket.ping(String(sink.bytes));
       },
       dead: () => socket.terminate(),
       patienceMs,

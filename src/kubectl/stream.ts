@@ -194,7 +194,7 @@ export class SessionStream {
         this.#socket.ping();
       },
       dead: () => {
-        this.#end.resolve({ type: 'cut', why: 'nothing was heard from the server for 30 s' });
+        this.#end.resolve({ type: 'cut', why: 'nothing was heard from the server for half a minute' });
       },
     });
   }

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { dryRun, must, session } from '../support/dry-run.ts';
 import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
+import { metricsOf } from '../support/metrics.ts';
 import { run } from '../support/run.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
@@ -218,23 +219,5 @@ test('the breaker may write no other APIService, nor ours with another backend',
 });
 
 /** Of any replica: the least of them. */
-async function metric(component: string, name: string): Promise<number> {
-  const pods = await must(
-    'get',
-    'pods',
-    '-n',
-    system,
-    '-l',
-    `app.kubernetes.io/component=${component}`,
-    '--field-selector=status.phase=Running',
-    '-o',
-    'jsonpath={.items[*].metadata.name}',
-  );
-  const values = await Promise.all(
-    pods.split(' ').map(async (pod) => {
-      const text = await must('get', '--raw', `/api/v1/namespaces/${system}/pods/${pod}:9090/proxy/metrics`);
-      return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-    }),
-  );
-  return Math.min(...values);
-}
+const metric = async (component: string, name: string): Promise<number> =>
+  Math.min(...(await metricsOf(component, name)));
