@@ -5,39 +5,59 @@ export interface DoorwayOptions {
   readonly places: number;
   /** How long each may take, its TLS handshake included. */
   readonly withinMs: number;
+  /** How many more may wait for a place, nothing done for them yet, for half of that time. Default 0: they are turned away. */
+  readonly line?: number;
 }
 
 type Ends = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
-interface Waiting {
+interface Visitor {
   readonly socket: Socket;
-  readonly address: string | undefined;
+  readonly address: string;
   readonly timer: NodeJS.Timeout;
+  /** Only of one in the line: what to do when it is its turn. */
+  readonly begin?: () => void;
 }
 
 /**
  * Bounds what strangers can hold: everything in the cluster can reach our ports. When all places are taken, the address that holds most of them
- * loses its oldest: a flood from one pod only turns out itself. Where no address holds two, who comes is turned away and not who waits: thousands of
- * agents that lost a gateway come back at once, and one that is halfway through its handshake must get to its end, or none ever would. A TLS server
- * shows the bare connection and the one that speaks TLS as two objects; their far end is what they have in common.
+ * loses its oldest: a flood from one pod only turns out itself. Where no address holds two, who comes waits in line, and is turned away only when that
+ * is full or its turn does not come: thousands of agents that lost a gateway come back at once, each of them wants to get to the end of its handshake, and
+ * trying again costs both sides more than waiting. A TLS server shows the bare connection and the one that speaks TLS as two objects; their far end is
+ * what they have in common.
  */
 export class Doorway {
-  readonly #options: DoorwayOptions;
+  readonly #options: Required<DoorwayOptions>;
   /** In the order in which they came. */
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #inside = new Map<string, Visitor>();
+  readonly #line = new Map<string, Visitor>();
+  /** How many places each address holds, and how many addresses hold more than one. */
+  readonly #held = new Map<string, number>();
+  #crowding = 0;
 
   constructor(options: DoorwayOptions) {
-    this.#options = options;
+    this.#options = { line: 0, ...options };
   }
 
-  /** False: a connection was turned out for it. It is itself destroyed unless `passed` comes in time. */
-  enter(socket: Socket): boolean {
+  /** False: a connection was turned out for it. `begin` is called when it has a place; from then on it is destroyed unless `passed` comes in time. */
+  enter(socket: Socket, begin: () => void = () => {}): boolean {
+    const { places, line } = this.#options;
     const key = keyOf(socket);
-    const timer = setTimeout(() => socket.destroy(), this.#options.withinMs);
-    this.#waiting.set(key, { socket, address: socket.remoteAddress, timer });
+    const visitor = { socket, address: socket.remoteAddress ?? '', begin };
+    const full = this.#inside.size >= places && this.#crowding === 0 && !this.#held.has(visitor.address);
+    const turnedAway = full && this.#line.size >= line;
+    if (turnedAway) {
+      socket.destroy();
+      return false;
+    }
     socket.once('close', () => this.#leave(key));
-    if (this.#waiting.size <= this.#options.places) return true;
-    this.#turnOut(key);
+    if (full) {
+      this.#line.set(key, { ...visitor, timer: setTimeout(() => socket.destroy(), this.#options.withinMs / 2) });
+      return true;
+    }
+    this.#admit(key, visitor);
+    if (this.#inside.size <= places) return true;
+    this.#turnOut();
     return false;
   }
 
@@ -45,19 +65,45 @@ export class Doorway {
     this.#leave(keyOf(socket));
   }
 
-  #turnOut(newcomer: string): void {
-    const held = Map.groupBy(this.#waiting, ([, { address }]) => address);
-    const [most = []] = [...held.values()].sort((one, other) => other.length - one.length);
-    const key = most.length > 1 ? most[0]?.[0] : newcomer;
-    const socket = key === undefined ? undefined : this.#waiting.get(key)?.socket;
-    if (key === undefined || socket === undefined) return;
-    this.#leave(key);
-    socket.destroy();
+  #admit(key: string, { socket, address, begin }: Omit<Visitor, 'timer'>): void {
+    this.#inside.set(key, { socket, address, timer: setTimeout(() => socket.destroy(), this.#options.withinMs) });
+    const held = (this.#held.get(address) ?? 0) + 1;
+    this.#held.set(address, held);
+    if (held === 2) this.#crowding += 1;
+    begin?.();
+  }
+
+  #turnOut(): void {
+    const most = Math.max(...this.#held.values());
+    for (const [key, { socket, address }] of this.#inside) {
+      if (this.#held.get(address) !== most) continue;
+      this.#leave(key);
+      socket.destroy();
+      return;
+    }
   }
 
   #leave(key: string): void {
-    clearTimeout(this.#waiting.get(key)?.timer);
-    this.#waiting.delete(key);
+    clearTimeout(this.#line.get(key)?.timer);
+    this.#line.delete(key);
+    const visitor = this.#inside.get(key);
+    if (!visitor) return;
+    clearTimeout(visitor.timer);
+    this.#inside.delete(key);
+    const held = (this.#held.get(visitor.address) ?? 1) - 1;
+    if (held === 0) this.#held.delete(visitor.address);
+    else this.#held.set(visitor.address, held);
+    if (held === 1) this.#crowding -= 1;
+    this.#next();
+  }
+
+  #next(): void {
+    for (const [key, visitor] of this.#line) {
+      if (this.#inside.size >= this.#options.places) return;
+      clearTimeout(visitor.timer);
+      this.#line.delete(key);
+      this.#admit(key, visitor);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import { tokenAudience } from '../api/names.ts';
 import { CrashcartError, describe, reasons } from '../base/errors.ts';
@@ -41,19 +41,30 @@ export interface TunnelListenerOptions {
   readonly reviewEveryMs?: number;
 }
 
+/** A bare connection that waits is a few kilobytes: this is all the agents of a large cluster. */
+const maxWaiting = 8_192;
+/** The kernel's own queue, which it bounds once more by net.core.somaxconn. */
+const backlog = 4_096;
+
 /** The tunnel port: TLS and HTTP/2, dialled by the agents, who serve on it (decision D1). */
 export class TunnelListener {
   readonly #options: Required<Omit<TunnelListenerOptions, 'certificate' | 'keepAlive'>> & TunnelListenerOptions;
+  /** Accepts; the other one, which never listens, is handed the connections that may speak. */
+  readonly #front: net.Server;
   readonly #server: tls.Server;
   readonly #sessions = new Set<ClientHttp2Session>();
 
   constructor(options: TunnelListenerOptions) {
     this.#options = { authenticateMs: 10_000, maxUnauthenticated: 256, reviewEveryMs: 600_000, ...options };
     const { authenticateMs, maxUnauthenticated, metrics, log } = this.#options;
-    const doorway = new Doorway({ places: maxUnauthenticated, withinMs: authenticateMs });
-    this.#server = tls.createServer({ ...options.certificate, ALPNProtocols: tunnelAlpn, noDelay: true });
-    this.#server.on('connection', (socket) => {
-      if (!doorway.enter(socket)) metrics.tunnelRefused(reasons.Unavailable);
+    const doorway = new Doorway({ places: maxUnauthenticated, withinMs: authenticateMs, line: maxWaiting });
+    this.#server = tls.createServer({ ...options.certificate, ALPNProtocols: tunnelAlpn });
+    // Nothing is read of a connection before it has its place.
+    this.#front = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+      socket.on('error', () => socket.destroy());
+      if (!doorway.enter(socket, () => this.#server.emit('connection', socket))) {
+        metrics.tunnelRefused(reasons.Unavailable);
+      }
     });
     this.#server.on('tlsClientError', (error, socket) => {
       log.debug('tunnel handshake failed', { error: describe(error), from: socket.remoteAddress });
@@ -69,14 +80,14 @@ export class TunnelListener {
   }
 
   async listen(port: number, host?: string): Promise<AddressInfo> {
-    this.#server.listen({ port, ...(host === undefined ? {} : { host }) });
-    await once(this.#server, 'listening');
-    return this.#server.address() as AddressInfo;
+    this.#front.listen({ port, backlog, ...(host === undefined ? {} : { host }) });
+    await once(this.#front, 'listening');
+    return this.#front.address() as AddressInfo;
   }
 
   /** Ends all tunnels; the agents come back to another replica. */
   close(): void {
-    this.#server.close();
+    this.#front.close();
     for (const session of this.#sessions) session.destroy();
   }
 
