@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { silentLogger } from '../../src/base/log.ts';
 import { runTunnels } from '../../src/node-agent/tunnel/tunnels.ts';
@@ -25,8 +26,15 @@ const connect = tls.connect.bind(tls) as (options: tls.ConnectionOptions) => tls
 tls.connect = ((options: tls.ConnectionOptions) =>
   connect({ ...options, localAddress: address.getStore() } as tls.ConnectionOptions)) as typeof tls.connect;
 
+/** A node has a processor of its own, and here a thousand share one: no more of them than this are about to come at the same time. */
+const comingAtOnce = 100;
+
 const connected = new Map<number, number>();
+const tunnels = (): number => [...connected.values()].reduce((sum, count) => sum + count, 0);
+answer((question) => (question === 'connected' ? tunnels() : undefined));
+
 for (let node = from; node < to; node += 1) {
+  while ((node - from) * gateways.length - tunnels() > comingAtOnce) await sleep(20);
   const tokenFile = join(directory, `token-${node}`);
   writeFileSync(tokenFile, `node-${node}`);
   const options = {
@@ -63,7 +71,3 @@ function echo(attachment: AttachmentDouble): void {
     if (frame.channel === channels.stdin) attachment.output.push({ channel: channels.stdout, payload: frame.payload });
   });
 }
-
-answer((question) =>
-  question === 'connected' ? [...connected.values()].reduce((sum, count) => sum + count, 0) : undefined,
-);
