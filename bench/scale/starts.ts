@@ -108,6 +108,7 @@ export async function startSessions(agents: Agents, perSecond: number, seconds: 
       visibilities,
       maxDuration: '24h',
       idleTimeout: '24h',
+      detachGrace: '24h',
       recording: 'None',
       recordingFailure: 'End',
       requireReason: false,

@@ -23,6 +23,7 @@ test('a profile that says nothing gives what the container has, with the limits 
       visibilities: ['Session', 'Container'],
       maxDuration: '24h',
       idleTimeout: '24h',
+      detachGrace: '24h',
       recording: 'None',
       recordingFailure: 'End',
       requireReason: false,

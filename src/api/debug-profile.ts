@@ -27,6 +27,7 @@ export interface ProfileBounds {
   /** Durations as `1h30m`. */
   readonly maxDuration: string;
   readonly idleTimeout: string;
+  readonly detachGrace: string;
   readonly recording: Recording;
   readonly recordingFailure: RecordingFailure;
   readonly requireReason: boolean;
@@ -47,6 +48,7 @@ export function parseDebugProfile(value: unknown): DebugProfile {
       ...some('toolboxes', toolboxes),
       maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '24h',
       idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '24h',
+      detachGrace: optionalText(spec, 'detachGrace', 'spec') ?? '24h',
       recording: oneOf(recordings, spec, 'recording', 'spec') ?? 'None',
       recordingFailure: oneOf(recordingFailures, spec, 'recordingFailure', 'spec') ?? 'End',
       requireReason: boolean(spec, 'requireReason', 'spec') ?? false,

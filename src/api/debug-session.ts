@@ -65,6 +65,8 @@ export interface DebugSessionSpec {
   /** Durations as `1h30m`. */
   readonly maxDuration: string;
   readonly idleTimeout: string;
+  /** Since the last client left. */
+  readonly detachGrace: string;
   readonly ttlAfterFinished: string;
 }
 
@@ -102,6 +104,16 @@ export interface RecordingStatus {
   readonly message?: string;
 }
 
+export const clientModes = ['Writer', 'Observer'] as const;
+/** Writer: whose keys reach the session, and whose window's size it has. */
+export type ClientMode = (typeof clientModes)[number];
+
+export interface AttachedClient {
+  readonly user: string;
+  readonly since: string;
+  readonly mode: ClientMode;
+}
+
 export interface DebugSessionStatus {
   readonly phase?: Phase;
   readonly observedGeneration?: number;
@@ -113,6 +125,8 @@ export interface DebugSessionStatus {
   readonly startedAt?: string;
   readonly finishedAt?: string;
   readonly exit?: Exit;
+  /** Who is attached, the writer first; a few seconds behind. Absent: nobody. */
+  readonly attached?: readonly AttachedClient[];
   /** Set when the profile asks for a recording. */
   readonly recording?: RecordingStatus;
   /** The command line that opens it: `kubectl crashcart attach NAME -n NAMESPACE`. */
@@ -122,6 +136,7 @@ export interface DebugSessionStatus {
   /** What counts in the end, where the profile allows less than the spec asks for. */
   readonly maxDuration?: string;
   readonly idleTimeout?: string;
+  readonly detachGrace?: string;
 }
 
 export interface DebugSession {

@@ -27,6 +27,7 @@ test('what the schema defaults is filled in, what we do not use is dropped', () 
     visibility: 'Session',
     maxDuration: '1h',
     idleTimeout: '15m',
+    detachGrace: '1h',
     ttlAfterFinished: '1h',
   });
   expect(session.metadata).not.toHaveProperty('managedFields');

@@ -1,6 +1,8 @@
 /** DebugSessions as they come from outside: checked here once, trusted afterwards. */
 import {
+  type AttachedClient,
   type Condition,
+  clientModes,
   conditionTypes,
   type DebugSession,
   type DebugSessionSpec,
@@ -84,6 +86,7 @@ function parseSpec(value: unknown): DebugSessionSpec {
     ),
     maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '1h',
     idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '15m',
+    detachGrace: optionalText(spec, 'detachGrace', 'spec') ?? '1h',
     ttlAfterFinished: optionalText(spec, 'ttlAfterFinished', 'spec') ?? '1h',
   };
 }
@@ -121,11 +124,16 @@ function parseStatus(value: unknown): DebugSessionStatus {
     ...some('startedAt', optionalText(status, 'startedAt', at)),
     ...some('finishedAt', optionalText(status, 'finishedAt', at)),
     ...some('exit', status['exit'] === undefined ? undefined : parseExit(status['exit'])),
+    ...some(
+      'attached',
+      list(status, 'attached', at)?.map((each, index) => parseClient(each, `status.attached[${index}]`)),
+    ),
     ...some('recording', status['recording'] === undefined ? undefined : parseRecording(status['recording'])),
     ...some('attach', optionalText(status, 'attach', at)),
     ...some('profileGeneration', number(status, 'profileGeneration', at)),
     ...some('maxDuration', optionalText(status, 'maxDuration', at)),
     ...some('idleTimeout', optionalText(status, 'idleTimeout', at)),
+    ...some('detachGrace', optionalText(status, 'detachGrace', at)),
   };
 }
 
@@ -138,6 +146,15 @@ function parseCondition(value: unknown, at: string): Condition {
     lastTransitionTime: text(condition, 'lastTransitionTime', at),
     reason: text(condition, 'reason', at),
     message: optionalText(condition, 'message', at) ?? '',
+  };
+}
+
+function parseClient(value: unknown, at: string): AttachedClient {
+  const client = fields(value, at);
+  return {
+    user: text(client, 'user', at),
+    since: text(client, 'since', at),
+    mode: required(oneOf(clientModes, client, 'mode', at), `${at}.mode`),
   };
 }
 

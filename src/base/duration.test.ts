@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatDuration, parseDuration } from './duration.ts';
+import { formatDuration, parseDuration, writeDuration } from './duration.ts';
 
 test.each([
   ['90s', 90_000],
@@ -22,4 +22,15 @@ test.each([
   [90_061_000, '1d1h'],
 ])('%d ms reads %s', (ms, text) => {
   expect(formatDuration(ms)).toBe(text);
+});
+
+test.each([
+  [5_400_000, '1h30m'],
+  [86_400_000, '24h'],
+  [59_001, '1m'],
+  [3_661_000, '1h1m1s'],
+  [0, '0s'],
+])('%d ms is written %s, and read as no less', (ms, text) => {
+  expect(writeDuration(ms)).toBe(text);
+  expect(parseDuration(text)).toBeGreaterThanOrEqual(ms);
 });

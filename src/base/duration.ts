@@ -15,6 +15,22 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(total) ? total : undefined;
 }
 
+/** The same length of time again for `parseDuration`: 5400000 → `1h30m`. Whole seconds. */
+export function writeDuration(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  const parts = [
+    [Math.floor(seconds / 3_600), 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  return (
+    parts
+      .filter(([count]) => count > 0)
+      .map(([count, unit]) => `${count}${unit}`)
+      .join('') || '0s'
+  );
+}
+
 /** The shortest text that a person would write for it: 5400000 → `1h30m`; 4200 → `4s`. Never more than two units. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))}ms`;

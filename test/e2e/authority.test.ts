@@ -98,8 +98,14 @@ function attempt(by: Person, column: Column, { by: how }: Act, namespace: string
       return by.watch(path(namespace));
     case 'delete':
       return by.try({ method: 'DELETE', path: path(namespace, 'foreign'), query: dryRun });
-    case 'change':
+    case 'extend':
+      return patch(sessionFor(column, 'own'), { spec: { maxDuration: '2h' } });
+    case 'extendForeign':
       return patch('foreign', { spec: { maxDuration: '2h' } });
+    case 'change':
+      return patch('foreign', { spec: { idleTimeout: '2h' } });
+    case 'label':
+      return patch('foreign', { metadata: { labels: { mine: 'now' } } });
     case 'status':
       return patch('foreign', { status: { phase: 'Finished' } }, 'status');
     case 'release':
@@ -114,6 +120,15 @@ function attempt(by: Person, column: Column, { by: how }: Act, namespace: string
   }
 }
 
+const extend = (by: Person, name: string, maxDuration: string, more: object = {}): Promise<Answer> =>
+  by.try({
+    method: 'PATCH',
+    path: path(here, name),
+    query: dryRun,
+    body: { spec: { maxDuration }, ...more },
+    contentType: 'application/merge-patch+json',
+  });
+
 const nightShift = {
   apiVersion,
   kind: profileKind,
@@ -125,6 +140,11 @@ const sessionFor = (column: Column, whose: 'own' | 'foreign' | 'foreign of sysad
   if (whose === 'own') return column === 'user + exec' || column === 'admin + exec' ? nameOf(column) : 'foreign';
   return whose === 'foreign' ? 'foreign' : 'foreign-sysadmin';
 };
+
+/** The schema comes before the policies: whoever may patch at all is told by it. */
+const refusalOf = ({ by }: Act): object => ({
+  code: by === 'change' ? expect.toSatisfy((code) => code === 403 || code === 422) : 403,
+});
 
 const cells = (of: readonly Act[]): [string, Column, Act][] =>
   of.flatMap((act) => columns.map((column): [string, Column, Act] => [`${column}: ${act.title}`, column, act]));
@@ -138,7 +158,7 @@ describe('in the namespace of the binding', () => {
   test.each(cells(acts))('%s', async (_, column, act) => {
     const answer = await attempt(person(column), column, act, here);
     if (act.allowed.includes(column)) expect(answer).toBe('allowed');
-    else expect(answer).toMatchObject({ code: 403 });
+    else expect(answer).toMatchObject(refusalOf(act));
   });
 });
 
@@ -159,9 +179,13 @@ describe('a right of a group, or of a service account with its own token, is as 
     ),
   )('%s', async (_, who, own, act) => {
     const isOwn = typeof act.by === 'object' && 'attach' in act.by && act.by.attach === 'own';
-    const answer = await (isOwn ? who().attach(here, own) : attempt(who(), 'user + exec', act, here));
+    const answer = await (isOwn
+      ? who().attach(here, own)
+      : act.by === 'extend'
+        ? extend(who(), own, '2h')
+        : attempt(who(), 'user + exec', act, here));
     if (act.allowed.includes('user + exec')) expect(answer).toBe('allowed');
-    else expect(answer).toMatchObject({ code: 403 });
+    else expect(answer).toMatchObject(refusalOf(act));
   });
 });
 
@@ -218,6 +242,71 @@ describe('who is written in a session is who creates it', () => {
   });
 });
 
+describe('the right to patch is the right to extend, and nothing else', () => {
+  const mine = nameOf('user + exec');
+  const me = (): Person => person('user + exec');
+
+  test.each<[string, object, RegExp]>([
+    ['a label beside', { metadata: { labels: { mine: 'now' } } }, /only spec.maxDuration can be changed/],
+    ['an annotation beside', { metadata: { annotations: { 'crashcart.dev/audit-id': 'x' } } }, /only spec.maxDuration/],
+    [
+      'an owner beside',
+      { metadata: { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'box', uid: 'x' }] } },
+      /only spec.maxDuration/,
+    ],
+    [
+      'a finalizer beside',
+      { metadata: { finalizers: ['crashcart.dev/session', 'example.dev/mine'] } },
+      /finalizers need the right/,
+    ],
+    ['another field beside', { spec: { maxDuration: '2h', tty: true } }, /only maxDuration can be changed/],
+    ['less time', { spec: { maxDuration: '30m' } }, /can only be made longer/],
+    ['more than a day', { spec: { maxDuration: '25h' } }, /between 1s and 24h/],
+    ['no time', { spec: { maxDuration: null } }, /^$/],
+  ])('%s', async (title, body, message) => {
+    const answer = await extend(me(), mine, '2h', body);
+    // Left out is the default, and that is what it was.
+    if (title === 'no time') expect(answer).toBe('allowed');
+    else expect(answer).toMatchObject({ message: expect.stringMatching(message) });
+  });
+
+  test('kubectl apply of a manifest with a longer maxDuration is such a patch', async () => {
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
+    expect(await extend(me(), mine, '2h', { metadata: { annotations } })).toBe('allowed');
+  });
+
+  test('it takes the right to go into the pod, and that to the profile', async () => {
+    const words = [
+      [person('user'), mine, /another person’s|create pods\/exec/],
+      [person('admin'), 'foreign', /needs the right to create pods\/exec/],
+    ] as const;
+    for (const [by, name, message] of words) {
+      expect(await extend(by, name, '2h')).toMatchObject({ code: 403, message: expect.stringMatching(message) });
+    }
+    expect(await extend(me(), 'foreign-sysadmin', '2h')).toMatchObject({ code: 403 });
+  });
+
+  test('another person’s is refused in words', async () => {
+    expect(await extend(me(), 'foreign', '2h')).toMatchObject({
+      message: expect.stringMatching(
+        /another person’s: to extend it needs the right to create debugsessions\/attachothers/,
+      ),
+    });
+  });
+
+  test('the cluster’s administrator may label, and may not give what the profile does not allow', async () => {
+    const labels = { metadata: { labels: { seen: 'yes' } } };
+    const answer = admin.try({
+      method: 'PATCH',
+      path: path(here, 'foreign'),
+      query: dryRun,
+      body: labels,
+      contentType: 'application/merge-patch+json',
+    });
+    expect(await answer).toBe('allowed');
+  });
+});
+
 describe('what nobody changes, the cluster’s administrator included', () => {
   const patch = (body: object, subresource?: string): Promise<Answer> =>
     admin.try({
@@ -231,8 +320,8 @@ describe('what nobody changes, the cluster’s administrator included', () => {
     ['the profile', { profile: 'sysadmin' }, /cannot be changed/],
     ['the target', { target: { pod: { name: 'other' } } }, /cannot be changed/],
     ['who asked', { requestedBy: { username: 'gina' } }, /cannot be changed/],
-    ['that somebody asked', { requestedBy: null }, /cannot be changed/],
-    ['a reason afterwards', { reason: 'because' }, /cannot be changed/],
+    ['that somebody asked', { requestedBy: null }, /only maxDuration can be changed/],
+    ['a reason afterwards', { reason: 'because' }, /only maxDuration can be changed/],
   ])('%s', async (_, spec, message) => {
     expect(await patch({ spec })).toMatchObject({ code: 422, message: expect.stringMatching(message) });
   });
@@ -334,6 +423,13 @@ describe('a profile of one’s own', () => {
       expect(events).toContain(`DebugSession ${message}`);
       expect(events).toContain(`Pod ${message}`);
     });
+    // Nor are more than its ten minutes, for whoever asks.
+    for (const by of [crew, admin]) {
+      expect(await extend(by, 'strict', '2h')).toMatchObject({
+        code: 403,
+        message: expect.stringMatching(/the profile authority-strict lets a session last 10m at most, not 2h/),
+      });
+    }
     // Root is not for this profile, whatever its name: the agent decides by the rules.
     const body = sessionOf(here, 'root', { profile: 'authority-strict', reason: 'x', tty: false, command: ['id'] });
     expect(await crew.try({ method: 'POST', path: path(here), body })).toBe('allowed');

@@ -17,6 +17,7 @@ test('fills in what was left out', async () => {
     visibility: 'Session',
     maxDuration: '1h',
     idleTimeout: '15m',
+    detachGrace: '1h',
     ttlAfterFinished: '1h',
   });
 });

@@ -13,7 +13,13 @@ const running = session(
 const target = { target: { pod: { name: 'box' } } };
 
 beforeAll(async () => {
-  await must('create', 'clusterrole', 'changes-sessions', '--verb=get,patch', '--resource=debugsessions.crashcart.dev');
+  await must(
+    'create',
+    'clusterrole',
+    'changes-sessions',
+    '--verb=get,patch,update',
+    '--resource=debugsessions.crashcart.dev',
+  );
   const object = { ...running, spec: { ...(running['spec'] as Spec), ...target } };
   const { code, stderr } = await kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -32,7 +38,8 @@ test.each<[string, Spec]>([
   ['its command', { command: ['id'] }],
   ['its profile', { profile: 'sysadmin' }],
   ['its target', { target: { pod: { name: 'other' } } }],
-  ['its end', { maxDuration: '24h' }],
+  ['its time to be idle', { idleTimeout: '24h' }],
+  ['its grace', { detachGrace: '24h' }],
 ])('cannot be given another spec: %s', async (_, spec) => {
   const { code, stderr } = await kubectl([
     'patch',
@@ -44,7 +51,9 @@ test.each<[string, Spec]>([
     '-p',
     JSON.stringify({ spec }),
   ]);
-  expect(stderr).toMatch(/the spec of a DebugSession cannot be changed; delete the session and create another one/);
+  expect(stderr).toMatch(
+    /of the spec of a DebugSession only maxDuration can be changed; delete the session and create another one/,
+  );
   expect(code).toBe(1);
 });
 

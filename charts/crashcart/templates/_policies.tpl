@@ -87,6 +87,104 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         message: >-
           the finalizer crashcart.dev/session is taken off by the controller once nothing of the session is left on its node; delete the
           session and wait, or ask for the right to update debugsessions/finalizers in crashcart.dev
+# The right to patch a session is the right to extend one's own and nothing else: whoever does not hold `update` besides, which no role of ours gives,
+# changes maxDuration only. The schema lets it grow only. To go on in a pod takes the same rights as to begin there.
+- name: debugsessions-extension.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [UPDATE]
+          resources: [debugsessions]
+    variables:
+      - name: extended
+        expression: object.spec.maxDuration != oldObject.spec.maxDuration
+      - name: sameLabels
+        expression: >-
+          (has(object.metadata.labels) ? object.metadata.labels : {}) == (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {})
+      - name: annotations
+        expression: 'has(object.metadata.annotations) ? object.metadata.annotations : {}'
+      - name: oldAnnotations
+        expression: 'has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}'
+      # But for that in which kubectl apply keeps what it applied last.
+      - name: sameAnnotations
+        expression: >-
+          variables.annotations.all(key, key == 'kubectl.kubernetes.io/last-applied-configuration' ||
+          (key in variables.oldAnnotations && variables.oldAnnotations[key] == variables.annotations[key])) &&
+          variables.oldAnnotations.all(key, key == 'kubectl.kubernetes.io/last-applied-configuration' || key in variables.annotations)
+      - name: sameOwners
+        expression: >-
+          (has(object.metadata.ownerReferences) ? object.metadata.ownerReferences : []) == (has(oldObject.metadata.ownerReferences) ? oldObject.metadata.ownerReferences : [])
+      # Ours has a policy of its own.
+      - name: sameFinalizers
+        expression: >-
+          (has(object.metadata.finalizers) ? object.metadata.finalizers : []).filter(name, name != 'crashcart.dev/session') ==
+          (has(oldObject.metadata.finalizers) ? oldObject.metadata.finalizers : []).filter(name, name != 'crashcart.dev/session')
+      - name: own
+        expression: >-
+          has(object.spec.requestedBy) && object.spec.requestedBy.username == request.userInfo.username &&
+          (!has(object.spec.requestedBy.uid) || !has(request.userInfo.uid) || request.userInfo.uid == '' || object.spec.requestedBy.uid == request.userInfo.uid)
+    validations:
+      - reason: Forbidden
+        expression: >-
+          (variables.sameLabels && variables.sameAnnotations && variables.sameOwners) ||
+          authorizer.group('crashcart.dev').resource('debugsessions').namespace(request.namespace).name(object.metadata.name).check('update').allowed()
+        message: of a DebugSession only spec.maxDuration can be changed; labels and annotations need the right to update debugsessions in crashcart.dev
+      - reason: Forbidden
+        expression: >-
+          variables.sameFinalizers ||
+          authorizer.group('crashcart.dev').resource('debugsessions').subresource('finalizers').namespace(request.namespace).name(object.metadata.name).check('update').allowed()
+        message: of a DebugSession only spec.maxDuration can be changed; finalizers need the right to update debugsessions/finalizers in crashcart.dev
+      - reason: Forbidden
+        expression: >-
+          !variables.extended || variables.own ||
+          authorizer.group('subresources.crashcart.dev').resource('debugsessions').subresource('attachothers').namespace(request.namespace).name(object.metadata.name).check('create').allowed()
+        messageExpression: >-
+          'the session ' + object.metadata.name + ' is another person’s: to extend it needs the right to create debugsessions/attachothers in subresources.crashcart.dev, and ' +
+          request.userInfo.username + ' does not have it in namespace ' + request.namespace
+      - reason: Forbidden
+        expression: >-
+          !variables.extended ||
+          authorizer.group('').resource('pods').subresource('exec').namespace(request.namespace).name(object.spec.target.pod.name).check('create').allowed()
+        messageExpression: >-
+          'to extend a session in pod ' + object.spec.target.pod.name + ' needs the right to create pods/exec on it, and ' + request.userInfo.username +
+          ' does not have it in namespace ' + request.namespace
+      - reason: Forbidden
+        expression: >-
+          !variables.extended ||
+          authorizer.group('crashcart.dev').resource('debugprofiles').namespace(request.namespace).name(object.spec.profile).check('use').allowed()
+        messageExpression: >-
+          'to extend a session with profile ' + object.spec.profile + ' needs the right to use debugprofiles/' + object.spec.profile + ' in crashcart.dev, and ' +
+          request.userInfo.username + ' does not have it in namespace ' + request.namespace
+# At creation a longer time than the profile's is cut to it in silence; whoever extends is told. The controller keeps to the bound in any case.
+- name: debugsessions-extension-profile.crashcart.dev
+  paramRef:
+    selector: {}
+    parameterNotFoundAction: Allow
+  spec:
+    failurePolicy: Fail
+    paramKind:
+      apiVersion: crashcart.dev/v1alpha1
+      kind: DebugProfile
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [UPDATE]
+          resources: [debugsessions]
+    matchConditions:
+      - name: is-extended
+        expression: object.spec.maxDuration != oldObject.spec.maxDuration
+    validations:
+      - reason: Forbidden
+        expression: >-
+          params.metadata.name != object.spec.profile || !has(params.spec.maxDuration) || duration(object.spec.maxDuration) <= duration(params.spec.maxDuration)
+        messageExpression: >-
+          'the profile ' + object.spec.profile + ' lets a session last ' + params.spec.maxDuration + ' at most, not ' + object.spec.maxDuration
 # Gateway and reconciler believe the status: which node, which pod, which container. Not even an administrator writes it.
 - name: debugsessions-status.crashcart.dev
   spec:

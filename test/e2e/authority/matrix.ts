@@ -31,7 +31,10 @@ export interface Act {
     | 'list'
     | 'watch'
     | 'delete'
+    | 'extend'
+    | 'extendForeign'
     | 'change'
+    | 'label'
     | 'status'
     | 'release'
     | 'profiles'
@@ -77,7 +80,10 @@ export const acts: readonly Act[] = [
     by: 'delete',
     allowed: ['user', 'user + exec', 'admin', 'admin + exec'],
   },
-  { title: 'change its spec', by: 'change', allowed: nobody },
+  { title: 'extend one’s own session (`patch` of `maxDuration`)', by: 'extend', allowed: makers },
+  { title: 'extend another person’s', by: 'extendForeign', allowed: admins },
+  { title: 'change anything else of its spec', by: 'change', allowed: nobody },
+  { title: 'label it', by: 'label', allowed: nobody },
   { title: 'write its status', by: 'status', allowed: nobody },
   { title: 'take its finalizer off', by: 'release', allowed: nobody },
   { title: 'define a profile', by: 'define', allowed: nobody },
