@@ -6,7 +6,7 @@
  *   GET    /v1/sessions               → NDJSON of SessionEvent      a full list first, then every change; never ends by itself
  *   PUT    /v1/sessions/UID           DesiredSession → ObservedSession   idempotent; answers as soon as it is accepted
  *   DELETE /v1/sessions/UID?reason=R  → ObservedSession             idempotent; answers when the teardown is proven (cleanedUp)
- *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=[&resume=&client=]  frames both ways; 200 once the command runs (the agent holds
+ *   POST   /v1/sessions/UID/attach?stdin=&stdout=&stderr=&tty=&observe=[&resume=&client=&turn=]  frames both ways; 200 once the command runs (the agent holds
  *                                                                  the answer while it prepares), else a Refusal
  *   GET    /v1/recordings             → StoredRecordings            those that are finished and still on the node
  *   GET    /v1/recordings/UID?from=N&limit=M  → bytes of the file, of one being written too; the header says how many there are
@@ -14,7 +14,7 @@
  */
 
 import type { RecordingFailure } from '../api/debug-profile.ts';
-import type { Visibility } from '../api/debug-session.ts';
+import type { AttachedClient, Visibility } from '../api/debug-session.ts';
 import type { ProfileRules } from '../api/profile-rules.ts';
 import type { Reason } from '../base/errors.ts';
 
@@ -29,7 +29,7 @@ export const paths = {
 
 /** Request header on attach and PUT: the API server's audit id, for the agent's log and the shell's CRASHCART_AUDIT_ID. */
 export const auditIdHeader = 'x-crashcart-audit-id';
-/** Request header on attach: who attaches, for the agent's log only (never for a decision). */
+/** Request header on attach: who attaches, for people: the log, notices, `ObservedClient` (never for a decision). */
 export const userHeader = 'x-crashcart-user';
 
 /** Header of the answer to an attach, agent's and gateway's alike: the session is recorded. The person is told. */
@@ -100,6 +100,9 @@ export interface StoredRecording {
   readonly complete: boolean;
 }
 
+/** `user` is printable, `since` RFC 3339 in whole seconds; at most one is the writer. */
+export type ObservedClient = AttachedClient;
+
 export type ObservedPhase = 'Preparing' | 'Running' | 'Finished' | 'Failed';
 
 export interface ObservedExit {
@@ -121,6 +124,8 @@ export interface ObservedSession {
   readonly failure?: { readonly reason: Reason; readonly message: string };
   readonly exit?: ObservedExit;
   readonly attached: number;
+  /** The same, by name: the writer first. */
+  readonly clients?: readonly ObservedClient[];
   readonly recording?: ObservedRecording;
   /** As it was told last: `PUT` again with another one extends the session. */
   readonly maxDurationMs?: number;
@@ -145,6 +150,9 @@ export const limits = {
   bodyBytes: 256 * 1024,
   eventLineBytes: 4 * 1024 * 1024,
   sessionsPerAgent: 256,
+  clientsPerSession: 16,
+  /** Of a client's name. */
+  userLength: 256,
   /** Payload of one frame, and so of one WebSocket message: clients in Go read 32 KiB buffers. */
   framePayloadBytes: 32 * 1024,
   /** What one answer of GET /v1/recordings lists: the oldest first, the others when these are gone. */

@@ -1,7 +1,9 @@
+import { clientModes } from '../api/debug-session.ts';
 import { CrashcartError, isReason, type Reason, reasons } from '../base/errors.ts';
 import {
   type Identity,
   limits,
+  type ObservedClient,
   type ObservedExit,
   type ObservedRecording,
   type ObservedSession,
@@ -40,6 +42,7 @@ export function parseObservedSession(value: unknown): ObservedSession {
     ...session.optional('failure', parseFailure),
     ...session.optional('exit', parseExit),
     attached: session.integer('attached', 0, Number.MAX_SAFE_INTEGER),
+    ...session.optional('clients', (fields, name) => fields.list(name, limits.clientsPerSession, parseClient)),
     ...session.optional('recording', parseRecording),
     ...session.optional('maxDurationMs', (fields, name) => fields.integer(name, 0, Number.MAX_SAFE_INTEGER)),
     cleanedUp: session.flag('cleanedUp'),
@@ -59,6 +62,15 @@ export function parseSessionEvent(value: unknown): SessionEvent {
     case 'forgotten':
       return { type, uid: event.text('uid', 63) };
   }
+}
+
+function parseClient(value: unknown): ObservedClient {
+  const client = new Fields(value, 'client');
+  return {
+    user: client.text('user', limits.userLength),
+    since: timestamp(client, 'since'),
+    mode: client.oneOf('mode', clientModes),
+  };
 }
 
 const hexSha256 = /^[0-9a-f]{64}$/;

@@ -9,6 +9,8 @@ export interface ResumeRequest {
   readonly position?: number;
   /** Names the client over its connections, so that no byte of its input counts twice. */
   readonly id: bigint;
+  /** What it was told as its `turn`: it comes back as what it was. */
+  readonly turn?: number;
 }
 
 /** From the session. `position`: of the next byte of output. `lost`: so many bytes before it are gone. */
@@ -17,6 +19,8 @@ export interface Resumption {
   readonly lost?: number;
   /** How many bytes of this client's input were taken; null: it is not remembered any more. */
   readonly input?: number | null;
+  /** When it began to type, ms since the epoch: the client with the latest turn is the writer. */
+  readonly turn?: number;
   /** For the person. */
   readonly notice?: string;
 }
@@ -48,24 +52,27 @@ export function parseResumeQuery(query: URLSearchParams): ResumeRequest | undefi
   if (!/^\d{1,16}$/.test(from) || !Number.isSafeInteger(position)) {
     throw new CrashcartError(reasons.Invalid, 'resume must be "tail" or a number of bytes');
   }
-  return { position, id };
+  const turn = Number(query.get('turn') ?? '');
+  return { position, id, ...(Number.isSafeInteger(turn) && turn > 0 ? { turn } : {}) };
 }
 
 /** The same, for the next leg of the way. */
-export const resumeQuery = ({ position, id }: ResumeRequest): Readonly<Record<'resume' | 'client', string>> => ({
+export const resumeQuery = ({ position, id, turn }: ResumeRequest): Readonly<Record<string, string>> => ({
   resume: position === undefined ? 'tail' : String(position),
   client: id.toString(16).padStart(16, '0'),
+  ...(turn === undefined ? {} : { turn: String(turn) }),
 });
 
 /** Undefined for what is no such message. */
 export function parseResumption(payload: Uint8Array): Resumption | undefined {
   const value = parse(payload);
   if (value === undefined) return undefined;
-  const { position, lost, input, notice } = value;
+  const { position, lost, input, turn, notice } = value;
   return {
     ...(isCount(position) ? { position } : {}),
     ...(isCount(lost) ? { lost } : {}),
     ...(isCount(input) || input === null ? { input } : {}),
+    ...(isCount(turn) ? { turn } : {}),
     ...(typeof notice === 'string' ? { notice: notice.slice(0, maxNoticeLength) } : {}),
   };
 }

@@ -105,6 +105,7 @@ export function debugSession(name: string, status: DebugSession['status'] = {}):
       visibility: 'Session',
       maxDuration: '1h',
       idleTimeout: '30m',
+      detachGrace: '1h',
       ttlAfterFinished: '1h',
     },
     status,

@@ -22,6 +22,7 @@ export class InMemoryProcess implements SessionProcess {
   readonly sizes: TerminalSize[] = [];
   readonly leases: number[] = [];
   noted = 0;
+  visited = false;
   /** Answers of the next cleanups, `undefined` for a clean one. */
   readonly leftovers: (string | undefined)[] = [];
   cleanups = 0;
@@ -58,6 +59,10 @@ export class InMemoryProcess implements SessionProcess {
 
   renew(leaseMs: number): void {
     this.leases.push(leaseMs);
+  }
+
+  visit(): void {
+    this.visited = true;
   }
 
   async end(): Promise<void> {

@@ -22,7 +22,8 @@ const at = {
   record: 2 * page + runCount * 8 + ringBytes + inputBytes,
 } as const;
 const told = { outputEnded: 1, exited: 2, targetExited: 4, inputBroken: 8, leaseOver: 16 } as const;
-const asked = { keep: 1, inputEnd: 2, released: 4 } as const;
+/** `visited` is the agents' own: the supervisor does not look at it. */
+const asked = { keep: 1, inputEnd: 2, released: 4, visited: 8 } as const;
 const toldLength = 64;
 const activeOffset = 32;
 /** `struct asked`, and behind it a word of the agents among themselves. */
@@ -134,6 +135,16 @@ export class SessionMemory implements Disposable {
 
   set noted(value: number) {
     this.#asked.writeBigUInt64LE(BigInt(Math.trunc(value)), 32);
+    this.#ask();
+  }
+
+  /** Somebody has attached since the session began. */
+  get visited(): boolean {
+    return (this.#asked.readUInt32LE(24) & asked.visited) !== 0;
+  }
+
+  visit(): void {
+    this.#setFlag(asked.visited, true);
     this.#ask();
   }
 

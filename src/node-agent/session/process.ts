@@ -261,6 +261,10 @@ export function sessionProcess(parts: Parts): SessionProcess {
     set noted(value: number) {
       memory.noted = value;
     },
+    get visited() {
+      return memory.visited;
+    },
+    visit: () => memory.visit(),
     exited: command.exited,
     end,
     cleanup,

@@ -137,6 +137,9 @@ export interface SessionProcess {
   renew(leaseMs: number): void;
   /** A number that the next agent finds again: the session's longest duration, in ms. 0: none was noted. */
   noted: number;
+  /** Somebody has attached to it, now or under an earlier agent; `visit` says so. */
+  readonly visited: boolean;
+  visit(): void;
   /** Settles once, never rejects. Output may still come: read it to its end. */
   readonly exited: Promise<ProcessExit>;
   /** Kills every process of the session and resolves when none is left. Safe twice. */

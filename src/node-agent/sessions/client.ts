@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { CrashcartError } from '../../base/errors.ts';
+import { printable } from '../../base/text.ts';
 import { limits } from '../../wire/agent-protocol.ts';
 import { channels, parseResize, type Size } from '../../wire/channel.ts';
 import { encodeResumption, parseProgress, type Resumption } from '../../wire/resume.ts';
@@ -12,9 +13,9 @@ import type { Attachment, AttachRequest, Frame } from './sessions.ts';
 export interface ClientHost {
   readonly log: SessionOutput;
   /** How many bytes were taken; less than all: try the rest after `Client.drain`. */
-  write(payload: Uint8Array, sender: InputSender | undefined): number;
-  closeStdin(): void;
-  resize(size: Size): void;
+  write(client: Client, payload: Uint8Array, sender: InputSender | undefined): number;
+  closeStdin(client: Client): void;
+  resize(client: Client): void;
   readonly recorded: boolean;
   /** The client has moved on. */
   advanced(): void;
@@ -33,12 +34,20 @@ export interface ClientStart {
   readonly position: number;
   /** Of its input, by an earlier attachment of the same client; null: it is not remembered. */
   readonly received: number | null;
+  /** When it began to type; undefined for one that does not. */
+  readonly turn?: number | undefined;
 }
 
 /** One attached client: a place in the output, a bounded queue of frames towards it, and its input towards the session. */
 export class Client implements Attachment, Reader {
   readonly output: Readable;
   readonly request: AttachRequest;
+  /** Who it is, safe to print. */
+  readonly user: string;
+  readonly since = new Date().toISOString().slice(0, 19).concat('Z');
+  readonly turn: number | undefined;
+  /** Of its window, when it has said one. */
+  size: Size | undefined;
   readonly #host: ClientHost;
   readonly #drainListeners = new Set<() => void>();
   #position: number;
@@ -56,6 +65,8 @@ export class Client implements Attachment, Reader {
 
   constructor(request: AttachRequest, host: ClientHost, start: ClientStart) {
     this.request = request;
+    this.user = printable(request.user || 'somebody').slice(0, limits.userLength);
+    this.turn = start.turn;
     this.#host = host;
     this.#position = start.position;
     this.#confirmed = start.position;
@@ -79,7 +90,12 @@ export class Client implements Attachment, Reader {
     const lost = resume.position === undefined ? 0 : from - resume.position;
     this.#position = from;
     this.#confirmed = from;
-    this.#tell({ position: from, ...(lost > 0 ? { lost } : {}), input: start.received });
+    this.#tell({
+      position: from,
+      ...(lost > 0 ? { lost } : {}),
+      input: start.received,
+      ...(start.turn === undefined ? {} : { turn: start.turn }),
+    });
   }
 
   get recorded(): boolean {
@@ -93,6 +109,15 @@ export class Client implements Attachment, Reader {
   /** The name under which it comes back. */
   get id(): bigint | undefined {
     return this.request.resume?.id;
+  }
+
+  /** It was here before, over another connection. */
+  get returning(): boolean {
+    return this.request.resume?.position !== undefined;
+  }
+
+  get holds(): boolean {
+    return !this.request.observe;
   }
 
   /** A client that can come back has what it has confirmed; of another one, nobody knows more than what it was given. */
@@ -139,11 +164,14 @@ export class Client implements Attachment, Reader {
     if (frame.channel === channels.stdin) return this.request.stdin ? this.#write(frame.payload) : true;
     if (frame.channel === channels.resize) {
       const size = parseResize(frame.payload);
-      if (size) this.#host.resize(size);
+      if (size) {
+        this.size = size;
+        this.#host.resize(this);
+      }
     }
     if (frame.channel === channels.resume && this.request.resume) this.#progress(frame.payload);
     if (frame.channel === channels.close && frame.payload[0] === channels.stdin && this.request.stdin) {
-      this.#host.closeStdin();
+      this.#host.closeStdin(this);
     }
     return true;
   }
@@ -184,7 +212,7 @@ export class Client implements Attachment, Reader {
   #write(payload: Uint8Array): boolean {
     const rest = payload.subarray(this.#partly);
     const id = this.request.resume?.id;
-    const taken = this.#host.write(rest, id === undefined ? undefined : { id, received: this.#received });
+    const taken = this.#host.write(this, rest, id === undefined ? undefined : { id, received: this.#received });
     this.#received += taken;
     if (id !== undefined && taken > 0) this.#confirmLater();
     const whole = taken === rest.length;

@@ -1,14 +1,15 @@
 import { CrashcartError, reasons } from '../../base/errors.ts';
-import type { Size } from '../../wire/channel.ts';
+import { limits, type ObservedClient } from '../../wire/agent-protocol.ts';
 import type { Status } from '../../wire/status.ts';
 import type { SessionRecording } from '../recording/session-recording.ts';
 import type { InputSender, SessionOutput } from '../session/request.ts';
+import { Attached } from './attached.ts';
 import { Client, type ClientHost } from './client.ts';
 import type { LaunchedProcess } from './launch.ts';
 import { Output } from './output.ts';
 import type { Attachment, AttachRequest } from './sessions.ts';
 
-export const clientsPerSession = 16;
+export const { clientsPerSession } = limits;
 /** How long a first client may take to come before output is no longer held for it. */
 export const holdMs = 15_000;
 /** How long one client may keep the others waiting. Alone, it waits for itself: Ctrl-S is not an error; idleTimeout bounds it. */
@@ -25,6 +26,8 @@ export interface SessionIoOptions {
   readonly onBytes: (direction: 'in' | 'out', count: number) => void;
   /** Taken over from an earlier agent, whose clients will come back. */
   readonly taken?: boolean;
+  /** The command line that attaches again. */
+  readonly comeBack: string;
   /** The number of clients changed. */
   readonly onClients: () => void;
 }
@@ -33,17 +36,20 @@ export interface SessionIoOptions {
 export class SessionIo implements ClientHost {
   readonly #options: SessionIoOptions;
   readonly #output: Output;
-  readonly #clients = new Set<Client>();
+  readonly #clients: Attached;
   readonly #watches = new Map<Client, NodeJS.Timeout>();
   readonly #stop: () => void;
   #hold: NodeJS.Timeout;
   #status: Status | undefined;
+  /** Who is just coming over another connection. */
+  #returning: bigint | undefined;
   #closing = false;
 
   constructor(options: SessionIoOptions) {
     this.#options = options;
     const { recording } = options;
     const { output } = options.process;
+    this.#clients = new Attached({ comeBack: options.comeBack, onWriter: (writer) => this.resize(writer) });
     this.#output = new Output({
       output,
       ...(recording ? { tap: recording } : {}),
@@ -59,8 +65,13 @@ export class SessionIo implements ClientHost {
     return this.#options.recording?.observe().state === 'Recording';
   }
 
-  get clientCount(): number {
-    return this.#clients.size;
+  get clients(): readonly ObservedClient[] {
+    return this.#clients.observe();
+  }
+
+  /** Of those that do more than watch. */
+  get participants(): number {
+    return this.#clients.participants;
   }
 
   get log(): SessionOutput {
@@ -74,7 +85,9 @@ export class SessionIo implements ClientHost {
   attach(request: AttachRequest): Attachment {
     const { resume } = request;
     // The same client over another connection: the old one is dead, whether we know it yet or not.
+    this.#returning = resume?.id;
     for (const client of this.#clients) if (resume && client.id === resume.id) client.drop(replaced());
+    this.#returning = undefined;
     if (this.#clients.size >= clientsPerSession) {
       throw new CrashcartError(
         reasons.TooManySessions,
@@ -88,9 +101,10 @@ export class SessionIo implements ClientHost {
     const client = new Client(request, this, {
       position,
       received: known ?? (resume?.position === undefined ? 0 : null),
+      turn: this.#clients.turnOf(request),
     });
     this.#clients.add(client);
-    clearTimeout(this.#hold);
+    if (client.holds) clearTimeout(this.#hold);
     this.#output.add(client);
     this.#watch(client);
     this.#options.onClients();
@@ -123,21 +137,28 @@ export class SessionIo implements ClientHost {
     for (const client of this.#clients) client.notice(text);
   }
 
-  write(payload: Uint8Array, sender: InputSender | undefined): number {
+  /** What another than the writer types is taken and dropped. */
+  write(client: Client, payload: Uint8Array, sender: InputSender | undefined): number {
     const { input } = this.#options.process;
+    if (client !== this.#clients.writer) return payload.length;
     if (!input?.open || payload.length === 0) return payload.length;
     const taken = input.write(payload, sender);
     if (taken > 0) this.#options.onBytes('in', taken);
     return taken;
   }
 
-  closeStdin(): void {
+  closeStdin(client: Client): void {
+    if (client !== this.#clients.writer) return;
     // A terminal has no end of file of its own: that is a character which the person types.
     if (!this.#options.tty) this.#options.process.input?.end();
   }
 
-  resize(size: Size): void {
-    if (!this.#options.tty || this.#status !== undefined) return;
+  /** The window is the writer's; where nobody types, that of whoever takes part. */
+  resize(client: Client): void {
+    const { size } = client;
+    const { writer } = this.#clients;
+    const counts = writer === undefined ? client.holds : writer === client;
+    if (size === undefined || !counts || !this.#options.tty || this.#status !== undefined) return;
     this.#options.process.resize(size);
     this.#options.recording?.resized(size);
   }
@@ -149,9 +170,11 @@ export class SessionIo implements ClientHost {
   detached(client: Client, cut: boolean): void {
     clearTimeout(this.#watches.get(client));
     this.#watches.delete(client);
-    this.#clients.delete(client);
+    const returning = client.id !== undefined && client.id === this.#returning;
+    this.#clients.remove(client, returning || this.#status !== undefined);
     this.#options.recording?.detached(client.request);
-    const returns = cut && client.id !== undefined && this.#clients.size === 0 && this.#status === undefined;
+    const last = client.holds && this.#clients.participants === 0;
+    const returns = cut && last && client.id !== undefined && this.#status === undefined;
     this.#output.remove(client, returns ? client.floor : undefined);
     if (returns) {
       clearTimeout(this.#hold);
@@ -177,7 +200,7 @@ export class SessionIo implements ClientHost {
     const timer = setTimeout(() => {
       this.#watches.delete(client);
       const stuck = this.#output.waitsFor(client) && client.floor === since;
-      if (stuck && this.#clients.size > 1) return client.drop(tooSlow());
+      if (stuck && this.#clients.participants > 1) return client.drop(tooSlow());
       this.#watch(client);
     }, blockedClientMs);
     this.#watches.set(client, timer);

@@ -6,7 +6,18 @@ import type { PutContext } from './sessions.ts';
 /** The part of session/request.ts's `SessionProcess` that a session uses. */
 export type LaunchedProcess = Pick<
   SessionProcess,
-  'pid' | 'output' | 'input' | 'resize' | 'idleMs' | 'renew' | 'noted' | 'exited' | 'end' | 'cleanup'
+  | 'pid'
+  | 'output'
+  | 'input'
+  | 'resize'
+  | 'idleMs'
+  | 'renew'
+  | 'noted'
+  | 'visited'
+  | 'visit'
+  | 'exited'
+  | 'end'
+  | 'cleanup'
 >;
 
 export interface Launched {

@@ -3,8 +3,10 @@ import { type Reason, reasons } from '../../base/errors.ts';
 export interface LifetimeOptions {
   readonly maxDurationMs: number;
   readonly idleTimeoutMs: number;
-  /** Left out: a session that nobody is attached to goes on. */
+  /** Since the last client left. Left out: a session that everybody has left goes on. */
   readonly detachGraceMs?: number;
+  /** Somebody was attached before this process was there. */
+  readonly left?: boolean;
   /** For a session that ran before this process did. */
   readonly startedAgoMs?: number;
   readonly idleForMs?: number;
@@ -30,6 +32,7 @@ export class Lifetime implements Disposable {
   readonly #startedMs: number;
   #maxDurationMs: number;
   #activeMs: number;
+  #clients = 0;
   #leftMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Ends for which a warning was given. */
@@ -37,13 +40,14 @@ export class Lifetime implements Disposable {
   #over = false;
 
   constructor(options: LifetimeOptions) {
-    const { maxDurationMs, startedAgoMs = 0, idleForMs = 0 } = options;
+    const { maxDurationMs, startedAgoMs = 0, idleForMs = 0, left = false } = options;
     const now = performance.now();
     this.#options = options;
     this.#maxDurationMs = maxDurationMs;
     this.#startedMs = now - startedAgoMs;
     this.#activeMs = now - idleForMs;
-    this.#leftMs = now;
+    // Nobody could attach while there was no agent: the time for that starts anew.
+    if (left) this.#leftMs = now;
     this.#arm();
   }
 
@@ -51,17 +55,18 @@ export class Lifetime implements Disposable {
     return this.#startedMs + this.#maxDurationMs - performance.now();
   }
 
-  /** A byte went in either direction. Cheap: the timer finds out later. */
+  /** A byte went in either direction. Cheap: the timer finds out later, unless it stands on the end that was just announced. */
   touch(): void {
     this.#activeMs = performance.now();
+    if (this.#warned.delete(reasons.IdleTimeout)) this.#arm();
   }
 
+  /** The number of clients, whenever it changes: of those that do more than watch. */
   attached(clients: number): void {
-    if (clients > 0) this.#leftMs = undefined;
-    else if (this.#leftMs === undefined) {
-      this.#leftMs = performance.now();
-      this.#arm();
-    }
+    if (clients === this.#clients) return;
+    this.#clients = clients;
+    this.#leftMs = clients > 0 ? undefined : performance.now();
+    this.#arm();
   }
 
   extend(maxDurationMs: number): void {
@@ -107,6 +112,8 @@ export class Lifetime implements Disposable {
   }
 
   #warn({ reason, lengthMs, endsMs }: Limit, now: number): void {
+    // Nobody is there to be warned of that one.
+    if (reason === reasons.DetachGraceExceeded) return;
     if (lengthMs <= warningMs || endsMs - now > warningMs || this.#warned.get(reason) === endsMs) return;
     this.#warned.set(reason, endsMs);
     this.#options.onWarning?.(reason, endsMs - now);

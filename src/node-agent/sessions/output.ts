@@ -6,14 +6,20 @@ import type { SessionOutput } from '../session/request.ts';
 export interface Reader {
   /** What is before this position it has, for good. */
   readonly floor: number;
+  /** The command waits for it. Of one that it does not wait for, output is lost when it is a whole ring behind. */
+  readonly holds: boolean;
   /** There is more, or an end. */
   pump(): void;
 }
 
-/** Sees all output, and may hold it up. `Output.resume` is called when it no longer does. */
+/** Sees all output, and may hold it up. `Output.resume` is called when it has moved on. */
 export interface Tap {
   readonly blocked: boolean;
+  /** What is before this position is safe with it; undefined: it keeps nothing any more. The ring keeps the rest, for the tap of a next agent. */
+  readonly position: number | undefined;
   output(channel: number, payload: Uint8Array): void;
+  /** So many bytes are gone from the ring before it saw them. */
+  lost(bytes: number): void;
 }
 
 /** What a client that joins is shown of what was before. */
@@ -43,7 +49,7 @@ export class Output {
   readonly #drained = Promise.withResolvers<void>();
   readonly #tap: Tap | undefined;
   /** What the tap has seen. */
-  #tapped = 0;
+  #tapped: number;
   #counted: number;
   /** Held from this position on. */
   #held: number | undefined;
@@ -52,6 +58,7 @@ export class Output {
 
   constructor({ output, onBytes = () => {}, counted = 0, tap }: OutputOptions) {
     this.#tap = tap;
+    this.#tapped = tap?.position ?? 0;
     this.log = output;
     this.#onBytes = onBytes;
     this.#counted = counted;
@@ -77,7 +84,7 @@ export class Output {
 
   add(reader: Reader): void {
     this.#readers.add(reader);
-    this.#held = undefined;
+    if (reader.holds) this.#held = undefined;
     this.advance();
     reader.pump();
   }
@@ -85,7 +92,7 @@ export class Output {
   /** `holdFrom`: a reader that was cut off and may come back for the rest. */
   remove(reader: Reader, holdFrom?: number): void {
     if (!this.#readers.delete(reader)) return;
-    if (this.#readers.size === 0) this.#held = holdFrom;
+    if (reader.holds && this.#holding().length === 0) this.#held = holdFrom;
     this.advance();
   }
 
@@ -113,7 +120,7 @@ export class Output {
 
   /** Whether the command waits for this reader. */
   waitsFor(reader: Reader): boolean {
-    return this.log.head - reader.floor >= outputBytes - stepBytes;
+    return reader.holds && this.log.head - reader.floor >= outputBytes - stepBytes;
   }
 
   /** Gives up on output that does not end. */
@@ -131,16 +138,21 @@ export class Output {
     while (!this.#tap.blocked) {
       const piece = this.log.read(this.#tapped, limits.framePayloadBytes);
       if (piece === undefined) break;
+      if (piece.position > this.#tapped) this.#tap.lost(piece.position - this.#tapped);
       this.#tapped = piece.position + piece.payload.length;
       this.#tap.output(piece.channel, piece.payload);
     }
     this.advance();
   }
 
+  #holding(): readonly Reader[] {
+    return [...this.#readers].filter(({ holds }) => holds);
+  }
+
   #floor(): number | undefined {
-    const floors = [...this.#readers].map(({ floor }) => floor);
+    const floors = this.#holding().map(({ floor }) => floor);
     if (floors.length === 0 && this.#held !== undefined) floors.push(this.#held);
-    if (this.#tap) floors.push(this.#tapped);
+    if (this.#tap) floors.push(this.#tap.position ?? this.#tapped);
     return floors.length === 0 ? undefined : Math.min(...floors);
   }
 

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { InMemoryProcess } from '../../../test/support/in-memory-process.ts';
-import { desired, everything, observed, settle, setUp } from '../../../test/support/session-registry.ts';
+import { bytesOf, desired, everything, observed, settle, setUp } from '../../../test/support/session-registry.ts';
 import { CrashcartError } from '../../base/errors.ts';
 import { channels } from '../../wire/channel.ts';
 import { retainedRecords, retainedSessions, retainMs } from './registry.ts';
 import { prepareMs } from './session.ts';
+import type { Frame } from './sessions.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -255,6 +256,59 @@ describe('a session of an earlier agent', () => {
     await vi.advanceTimersByTimeAsync(61_000);
     expect(observed(registry)).toMatchObject({ phase: 'Running', maxDurationMs: 120_000 });
   });
+});
+
+test('a session that its last client has left ends after its grace, one that nobody has come to does not', async () => {
+  const { registry } = setUp();
+  registry.put(desired('a', { detachGraceMs: 60_000 }), {});
+  await settle();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(observed(registry).phase).toBe('Running');
+  (await registry.attach('a', everything)).close();
+  await vi.advanceTimersByTimeAsync(59_000);
+  expect(observed(registry).phase).toBe('Running');
+  await vi.advanceTimersByTimeAsync(1_000);
+  await settle();
+  expect(observed(registry).exit).toMatchObject({ code: 137, reason: 'DetachGraceExceeded' });
+});
+
+test('the next agent knows that a session was left', async () => {
+  const { registry } = setUp();
+  const process = new InMemoryProcess();
+  const launched = {
+    process,
+    startedAt: new Date().toISOString(),
+    containerExited: new Promise<void>(() => {}),
+    release: () => {},
+  };
+  process.visit();
+  registry.takeOver(desired('a', { detachGraceMs: 60_000 }), {}, launched);
+  await vi.advanceTimersByTimeAsync(60_000);
+  await settle();
+  expect(observed(registry).exit).toMatchObject({ reason: 'DetachGraceExceeded' });
+});
+
+test('an order of before that comes again shortens nothing', async () => {
+  const { registry } = setUp();
+  registry.put(desired('a', { maxDurationMs: 60_000 }), {});
+  registry.put(desired('a', { maxDurationMs: 120_000 }), {});
+  registry.put(desired('a', { maxDurationMs: 60_000 }), {});
+  expect(observed(registry).maxDurationMs).toBe(120_000);
+});
+
+test('who is attached is warned of the end, told how to put it off, and told when it was put off', async () => {
+  const { registry } = setUp({ tty: true });
+  registry.put(desired('a', { tty: true, maxDurationMs: 120_000 }), {});
+  const client = await registry.attach('a', { ...everything, tty: true });
+  const frames: Frame[] = [];
+  client.output.on('data', (frame: Frame) => frames.push(frame));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(bytesOf(frames, channels.stdout)).toMatch(
+    /this session ends in 60 s \(maxDuration\); more time: kubectl crashcart extend session-a -n default/,
+  );
+  registry.put(desired('a', { tty: true, maxDurationMs: 3_720_000 }), {});
+  await settle();
+  expect(bytesOf(frames, channels.stdout)).toMatch(/this session was extended: it may last 1h1m from now/);
 });
 
 test('a longer duration in a later order extends the session, and is noted for the next agent', async () => {

@@ -1,3 +1,4 @@
+import { formatDuration } from '../../base/duration.ts';
 import { CrashcartError, describe, type Reason, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { DesiredSession, ObservedExit, ObservedSession } from '../../wire/agent-protocol.ts';
@@ -77,28 +78,32 @@ export class Session {
 
   observe(): ObservedSession {
     const { uid, namespace, name } = this.desired;
-    const attached = this.#io?.clientCount ?? 0;
+    const clients = this.#io?.clients ?? [];
     const recording = this.#recording?.observe();
     return {
       uid,
       namespace,
       name,
-      attached,
+      attached: clients.length,
+      ...(this.active ? { clients } : {}),
       maxDurationMs: this.#maxDurationMs,
       ...(recording ? { recording } : {}),
       ...observation(this.#state),
     };
   }
 
-  /** The session may run longer, or not so long, than it was first told. Nothing else of an order can change. */
+  /** The session may run longer than it was told. Nothing else of an order can change, and an older order that comes again shortens nothing. */
   update({ maxDurationMs }: DesiredSession): void {
-    if (!this.active || maxDurationMs === this.#maxDurationMs) return;
+    if (!this.active || maxDurationMs <= this.#maxDurationMs) return;
     this.#log.info('the longest duration is another one now', { maxDurationMs });
     this.#maxDurationMs = maxDurationMs;
     this.#lifetime?.extend(maxDurationMs);
     if (this.#state.phase === 'running') {
       this.#state.launched.process.noted = maxDurationMs;
       this.#renew(this.#state.launched.process);
+      // Who was warned must know that the warning counts no more.
+      const remainingMs = this.#lifetime?.remainingMs ?? 0;
+      this.#io?.notice(`this session was extended: it may last ${formatDuration(Math.max(0, remainingMs))} from now`);
     }
     this.#deps.onChange(this);
   }
@@ -107,9 +112,22 @@ export class Session {
   takeOver(launched: Launched): void {
     if (launched.process.noted > 0) this.#maxDurationMs = launched.process.noted;
     this.#log.info('taken over from an earlier agent', { pid: launched.process.pid });
-    this.#settle(this.#live(launched, true));
-    // Its recording ended with the agent that wrote it, and unrecorded it must not go on.
-    if (this.desired.recording !== undefined) this.end(reasons.AgentRestarted);
+    this.#settle(this.#goOn(launched));
+  }
+
+  /** With its recording where that stopped. Nobody attaches before; what the command says meanwhile is kept in its ring. */
+  async #goOn(launched: Launched): Promise<void> {
+    this.#become({ phase: 'running', launched, startedAt: launched.startedAt });
+    try {
+      if (this.desired.recording) {
+        await this.#record('resume');
+        this.#deps.onChange(this);
+      }
+    } catch (caught) {
+      this.#log.error('a recording could not be gone on with', { error: describe(caught) });
+      this.end(reasons.RecordingFailed);
+    }
+    await this.#live(launched, true);
   }
 
   /** The process ends and the session does not. */
@@ -171,13 +189,14 @@ export class Session {
       process,
       tty: this.desired.tty,
       taken,
+      comeBack: `kubectl crashcart attach ${this.desired.name} -n ${this.desired.namespace}`,
       recording: this.#recording,
       onBytes: (direction, count) => this.#moved(direction, count),
       onClients: () => this.#clientsChanged(),
     });
     this.#io = io;
     const stop = this.#state.phase === 'preparing' ? this.#state.stop : undefined;
-    this.#become({ phase: 'running', launched, startedAt });
+    if (this.#state.phase !== 'running') this.#become({ phase: 'running', launched, startedAt });
     if (stop !== undefined) this.end(stop);
     this.#ready.resolve();
     const exit = await this.#exit(launched, taken);
@@ -190,7 +209,12 @@ export class Session {
   }
 
   #clientsChanged(): void {
-    this.#lifetime?.attached(this.#io?.clientCount ?? 0);
+    const clients = this.#io?.participants ?? 0;
+    this.#lifetime?.attached(clients);
+    // Whether this is a session that everybody has left is a question that the next agent has, too.
+    if (clients > 0 && this.#state.phase === 'running' && !this.#state.launched.process.visited) {
+      this.#state.launched.process.visit();
+    }
     this.#deps.onChange(this);
   }
 
@@ -206,7 +230,7 @@ export class Session {
 
   async #launch(): Promise<Launched | undefined> {
     const startedMs = performance.now();
-    const launching = this.#record().then(() => this.#deps.launch(this.desired, this.#context));
+    const launching = this.#record('begin').then(() => this.#deps.launch(this.desired, this.#context));
     let launched: Launched;
     try {
       launched = await within(prepareMs, launching);
@@ -220,14 +244,14 @@ export class Session {
   }
 
   /** Before anything runs that would have to be recorded. @throws CrashcartError RecordingFailed */
-  async #record(): Promise<void> {
+  async #record(how: 'begin' | 'resume'): Promise<void> {
     const { desired } = this;
     const { recordings } = this.#deps;
     if (desired.recording === undefined) return;
     if (recordings === undefined) {
       throw new CrashcartError(reasons.RecordingFailed, 'The agent of this node has no directory for recordings.');
     }
-    this.#recording = await SessionRecording.begin({
+    this.#recording = await SessionRecording[how]({
       recordings,
       desired,
       ...this.#context,
@@ -261,9 +285,11 @@ export class Session {
       maxDurationMs: this.#maxDurationMs,
       idleTimeoutMs,
       ...(detachGraceMs === undefined ? {} : { detachGraceMs }),
-      ...(taken ? { startedAgoMs: Date.now() - Date.parse(startedAt), idleForMs: process.idleMs() } : {}),
+      ...(taken
+        ? { startedAgoMs: Date.now() - Date.parse(startedAt), idleForMs: process.idleMs(), left: process.visited }
+        : {}),
       onLimit: (reason) => this.end(reason),
-      onWarning: (reason, remainingMs) => this.#io?.notice(warningOf(reason, remainingMs)),
+      onWarning: (reason, remainingMs) => this.#io?.notice(warningOf(this.desired, reason, remainingMs)),
     });
     this.#lifetime = lifetime;
     this.#renew(process);
@@ -335,11 +361,11 @@ async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
-function warningOf(reason: Reason, remainingMs: number): string {
+function warningOf({ namespace, name }: DesiredSession, reason: Reason, remainingMs: number): string {
   const seconds = Math.max(1, Math.round(remainingMs / 1000));
   if (reason === reasons.IdleTimeout)
     return `this session ends in ${seconds} s (idleTimeout) unless you type something`;
-  return `this session ends in ${seconds} s (maxDuration)`;
+  return `this session ends in ${seconds} s (maxDuration); more time: kubectl crashcart extend ${name} -n ${namespace}`;
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -41,9 +41,11 @@ export interface AttachRequest {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly tty: boolean;
+  /** It only reads along: it holds up nobody, and the session does not go on for its sake. */
+  readonly observe?: boolean;
   /** It may come back for what it has not got: then both ends speak on the channel `resume` too. */
   readonly resume?: ResumeRequest;
-  /** For the log only. */
+  /** For people: the log, and who is attached as well. */
   readonly user?: string;
   readonly auditId?: string;
 }

@@ -72,7 +72,7 @@ function receiveInput(attachment: Attachment, stream: ServerHttp2Stream): void {
 /** The query of an attach, by the names of pods/attach. @throws CrashcartError Invalid */
 export function parseAttachQuery(
   query: URLSearchParams,
-): Pick<AttachRequest, 'stdin' | 'stdout' | 'stderr' | 'tty' | 'resume'> {
+): Pick<AttachRequest, 'stdin' | 'stdout' | 'stderr' | 'tty' | 'observe' | 'resume'> {
   const flag = (name: string): boolean => {
     const value = query.get(name) ?? 'false';
     if (value === 'true' || value === 'false') return value === 'true';
@@ -84,6 +84,7 @@ export function parseAttachQuery(
     stdout: flag('stdout'),
     stderr: flag('stderr'),
     tty: flag('tty'),
+    observe: flag('observe'),
     ...(resume ? { resume } : {}),
   };
 }
