@@ -40,16 +40,8 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     stateDirectory: config.state,
     log,
   });
-  const metrics = createMetrics(manifest.version, () => sessions.list());
-  const launch = createLauncher({ cri, processes });
-  const recordings = await openRecordings(config, log);
-  const sessions = new Registry({
-    launch,
-    log,
-    observer: metrics,
-    maxSessions: config.maxSessions,
-    ...(recordings ? { recordings } : {}),
-  });
+  let registry: Registry | undefined;
+  const metrics = createMetrics(manifest.version, () => registry?.list() ?? []);
   let tunnels = 0;
   let standby = true;
   const health = await serveHealth({
@@ -63,6 +55,21 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
       runtime: async () => void (await cri.version()),
     },
   });
+  metrics.kernelFeatures({ ...(await probeNode(kernel, processes.cgroups, log)) });
+  openAllToolboxes(kernel, processes.toolboxes, log);
+  using lock = await lockNode(kernel, config.state, log, stop);
+  if (lock === undefined) return void health.close();
+  standby = false;
+  // Not before: an older agent may still write there.
+  const recordings = await openRecordings(config, log);
+  const sessions = new Registry({
+    launch: createLauncher({ cri, processes }),
+    log,
+    observer: metrics,
+    maxSessions: config.maxSessions,
+    ...(recordings ? { recordings } : {}),
+  });
+  registry = sessions;
   /** Whatever an earlier agent left without a supervisor; needs the runtime to know where to look. */
   const sweep = async (): Promise<void> => {
     const near = await findCgroupOfAnyContainer(cri, log, stop);
@@ -72,19 +79,15 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     const { leftovers } = await sweepLeftovers({ ...processes, stateDirectory: config.state }, parents, sessions);
     for (const each of leftovers) log.error('could not sweep up', { leftovers: each });
   };
-  metrics.kernelFeatures({ ...(await probeNode(kernel, processes.cgroups, log)) });
-  openAllToolboxes(kernel, processes.toolboxes, log);
-  using lock = await lockNode(kernel, config.state, log, stop);
-  if (lock === undefined) return void health.close();
-  standby = false;
   const adopted = adoptSessions(processes, sessions, readParents(config.state), log);
   if (adopted > 0) log.info('took sessions over from an earlier agent', { adopted });
-  const swept = sweep();
+  const swept = sweep().then(async () => {
+    // What an earlier agent wrote of sessions that are gone ends here.
+    await recordings?.recover(new Set(sessions.list().map(({ uid }) => uid)));
+  });
   // Who has sessions is wanted at once; whoever has none waits until it could start one.
   if (adopted === 0) await swept;
 
-  // What an earlier agent wrote of its sessions ends here.
-  await recordings?.recover(new Set());
   const expiry = setInterval(() => void recordings?.expire(), expireEveryMs);
 
   const hangUp = new AbortController();

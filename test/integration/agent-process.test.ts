@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { buildBundle, programs } from '../../builder/bundle/bundles.ts';
 import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import type { AgentLink } from '../../src/gateway/agent-link.ts';
 import type { DesiredSession } from '../../src/wire/agent-protocol.ts';
+import { castCodes, parseEvent } from '../../src/wire/asciicast.ts';
 import { channels } from '../../src/wire/channel.ts';
 import { encodeFrame, FrameDecoder } from '../../src/wire/frames.ts';
 import { encodeProgress, parseResumption } from '../../src/wire/resume.ts';
@@ -71,6 +72,7 @@ async function launch(): Promise<AgentProcess> {
   const launched = await launchAgent({
     criSocket: containerd.socket,
     state: join(directory, 'state'),
+    recordings: join(directory, 'recordings'),
     gateway,
     tokenFile: join(directory, 'token'),
   });
@@ -176,7 +178,7 @@ test('an agent dials, gets ready, runs what it is told, and its sessions go on a
   expect(agent.log()).toContain('"auditId":"audit-7"');
   expect(agent.log()).not.toContain('"level":"error"');
   const next = await startAgent();
-  expect(phaseOf(next.link, desired('1').uid)).toBe('Running');
+  expect(next.link.sessions()?.get(desired('1').uid)).toMatchObject({ phase: 'Running' });
   await endOf(next);
 });
 
@@ -205,6 +207,57 @@ test('fifty megabytes of output arrive whole over three agents that are killed w
   expect(sha256(Buffer.concat(parts))).toBe(sha256(expected));
   await endOf(agent);
 }, 90_000);
+
+test('a recording goes on over agents that are killed while output flows, with every byte once', async () => {
+  const { uid } = desired('7');
+  const command = ['sh', '-c', 'for part in 1 2 3; do seq 1 400000; echo err >&2; sleep 1; done; exit 6'];
+  let agent = await startAgent();
+  await agent.link.put({ ...desired('7'), command, recording: { failure: 'End' } });
+  const file = join(directory, 'recordings', `${uid}.cast`);
+  const length = () => (existsSync(file) ? statSync(file).size : 0);
+  // Somebody who reads: without a client the output is held a while for those who come back.
+  const readAlong = async (link: AgentLink) => {
+    const stream = await link.attach(uid, new URLSearchParams('stdout=true'), {});
+    stream.on('error', () => undefined);
+    stream.resume();
+  };
+  let before = 0;
+  for (let kill = 0; kill < 3; kill += 1) {
+    const { process: killed, exited, link } = agent;
+    await readAlong(link);
+    await expect.poll(length, { timeout: 30_000 }).toBeGreaterThan(before + 1_000_000);
+    killed.kill('SIGKILL');
+    await exited;
+    before = length();
+    await disconnected();
+    agent = await startAgent();
+    const next = agent.link;
+    expect(phaseOf(next, uid)).toBe('Running');
+    await expect.poll(() => next.sessions()?.get(uid)?.recording?.state, { timeout: 20_000 }).toBe('Recording');
+  }
+  const { link } = agent;
+  await readAlong(link);
+  await expect.poll(() => link.sessions()?.get(uid)?.recording?.state, { timeout: 60_000 }).toBe('Complete');
+  const observed = link.sessions()?.get(uid);
+  expect(observed).toMatchObject({ exit: { code: 6, reason: 'Completed' }, recording: { bytes: length() } });
+  const bytes = readFileSync(file);
+  expect(observed?.recording?.sha256).toBe(sha256(bytes));
+  const [, ...lines] = bytes.toString().trimEnd().split('\n');
+  const events = lines.map((line) => parseEvent(line));
+  const times = events.map(({ seconds }) => seconds);
+  expect(times.toSorted((a, b) => a - b)).toEqual(times);
+  const shown = { 1: '', 2: '' };
+  let stream: 1 | 2 = 1;
+  for (const { code, data } of events) {
+    if (code === castCodes.stream) stream = data === '2' ? 2 : 1;
+    if (code === castCodes.output) shown[stream] += data;
+  }
+  const part = execFileSync('seq', ['1', '400000'], { maxBuffer: 10_000_000 }).toString();
+  expect(shown[2]).toBe('err\r\n'.repeat(3));
+  expect(sha256(Buffer.from(shown[1].replaceAll('\r\n', '\n')))).toBe(sha256(Buffer.from(part.repeat(3))));
+  expect(events.filter(({ data }) => data === 'the node agent was restarted')).toHaveLength(3);
+  await endOf(agent);
+}, 120_000);
 
 test('a command that ends while there is no agent keeps its exit code and its output', async () => {
   const first = await startAgent();

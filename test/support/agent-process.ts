@@ -11,6 +11,7 @@ export interface AgentPlaces {
   readonly criSocket: string;
   readonly toolboxes?: string;
   readonly state: string;
+  readonly recordings?: string;
   readonly gateway: Pick<Loopback, 'tunnelPort' | 'directory'>;
   readonly tokenFile: string;
 }
@@ -30,6 +31,7 @@ export async function launchAgent(places: AgentPlaces): Promise<AgentProcess> {
     toolboxes: places.toolboxes ?? join(project, 'build/toolbox'),
     enter: join(project, 'build/native/crashcart-enter'),
     state: places.state,
+    ...(places.recordings ? { recordings: places.recordings } : {}),
     gateway: 'localhost',
     'tunnel-port': `${places.gateway.tunnelPort}`,
     'ca-file': join(places.gateway.directory, 'ca.crt'),

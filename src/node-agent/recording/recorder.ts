@@ -21,6 +21,7 @@ interface Entry {
   readonly bytes: number;
   /** Of the session's output, once this is written. */
   readonly position: number;
+  readonly ms: number;
 }
 
 export interface RecorderOptions {
@@ -34,8 +35,10 @@ export interface RecorderOptions {
   readonly position: number;
   /** Recording is over, though the session is not; called once. */
   readonly onFailure: (error: CrashcartError) => void;
-  /** The recorder is no longer `blocked`. */
+  /** `position` has moved on; the recorder may be no longer `blocked`. */
   readonly onDrain: () => void;
+  /** Of the stream that the file ends with is not known which it is: the first output says it. */
+  readonly resumed?: boolean;
 }
 
 export interface Recorded {
@@ -57,7 +60,7 @@ export class Recorder {
   #position: number;
   #written: number;
   #rest = Buffer.alloc(0);
-  #channel: number = channels.stdout;
+  #channel: number | undefined;
   #writing: Promise<void> | undefined;
   #failure: CrashcartError | undefined;
   #dirty = false;
@@ -68,6 +71,8 @@ export class Recorder {
     this.#options = options;
     this.#position = options.position;
     this.#written = options.position;
+    // A terminal has one stream only.
+    this.#channel = options.resumed && !options.tty ? undefined : channels.stdout;
     this.#sync = setInterval(() => void this.#syncNow(), syncEveryMs);
     this.#sync.unref();
   }
@@ -98,6 +103,11 @@ export class Recorder {
     this.#position += payload.length;
     this.#say(bytes.subarray(0, complete));
     this.#flush();
+  }
+
+  /** Output that it should have seen is gone: what comes after it is another recording. */
+  lost(bytes: number): void {
+    this.#fail(new Error(`${bytes} bytes of output were gone before they could be written`));
   }
 
   resize({ width, height }: Size): void {
@@ -149,56 +159,55 @@ export class Recorder {
 
   #event(code: CastCode, data: string): void {
     if (this.#failure) return;
-    const text = encodeEvent(this.#options.clock(), code, data);
+    const ms = this.#options.clock();
+    const text = encodeEvent(ms, code, data);
     const bytes = Buffer.byteLength(text);
-    this.#queue.push({ text, bytes, position: this.#position - this.#rest.length });
+    this.#queue.push({ text, bytes, position: this.#position - this.#rest.length, ms });
     this.#queuedBytes += bytes;
   }
 
   #flush(): void {
     if (this.#writing || this.#failure || this.#queue.length === 0) return;
-    const wasBlocked = this.blocked;
     this.#writing = this.#write().then(() => {
       this.#writing = undefined;
       this.#flush();
-      if (wasBlocked && !this.blocked) this.#options.onDrain();
+      this.#options.onDrain();
     });
   }
 
   async #write(): Promise<void> {
     const { file } = this.#options;
     try {
-      const { text, position } = this.#batch();
-      await file.append(text + this.#positionEvent(position));
+      const { text, position, ms } = this.#batch();
+      // With the time of what it follows: the next event may have happened before this is written.
+      await file.append(text + encodeEvent(ms, castCodes.position, `${position}`));
       this.#written = position;
       this.#dirty = true;
     } catch (error) {
       this.#fail(error);
       // Whoever sees a recording that stops shall not wonder.
-      const last = encodeEvent(this.#options.clock(), castCodes.marker, `recording stopped: ${describe(error)}`);
-      await file.append(last + this.#positionEvent(this.#written)).catch(() => undefined);
+      const ms = this.#options.clock();
+      const last = encodeEvent(ms, castCodes.marker, `recording stopped: ${describe(error)}`);
+      await file.append(last + encodeEvent(ms, castCodes.position, `${this.#written}`)).catch(() => undefined);
     }
   }
 
   /** As many events as one write takes and the bound lets in. @throws CrashcartError RecordingFailed when not even one fits */
-  #batch(): { readonly text: string; readonly position: number } {
+  #batch(): Pick<Entry, 'text' | 'position' | 'ms'> {
     const { file, maxBytes } = this.#options;
     const room = (this.#ending ? maxBytes : maxBytes - reservedBytes) - file.length - longestPosition;
-    let [text, bytes, position] = ['', 0, this.#written];
+    let [text, bytes, position, ms] = ['', 0, this.#written, 0];
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       if (bytes + next.bytes > room || (bytes > 0 && bytes + next.bytes > batchBytes)) break;
       this.#queue.shift();
       text += next.text;
       bytes += next.bytes;
       position = next.position;
+      ms = next.ms;
     }
     this.#queuedBytes -= bytes;
-    if (bytes > 0) return { text, position };
+    if (bytes > 0) return { text, position, ms };
     throw new CrashcartError(reasons.RecordingFailed, `the recording has reached its bound of ${maxBytes} bytes`);
-  }
-
-  #positionEvent(position: number): string {
-    return encodeEvent(this.#options.clock(), castCodes.position, `${position}`);
   }
 
   async #syncNow(): Promise<void> {

@@ -221,3 +221,47 @@ test('a disk that is behind makes the command wait', async () => {
   await recordings.finish(recorder, about('a'), 'ended');
   expect(shown('a').length).toBe(delivered * 32 * 1024);
 });
+
+test('without a terminal: what goes on says anew which stream it is', async () => {
+  const first = await (await open()).begin(header('a', { tty: false }), hooks());
+  first.output(channels.stdout, Buffer.from('out\n'));
+  first.output(channels.stderr, Buffer.from('err\n'));
+  await vi.waitFor(() => expect(first.position).toBe(8));
+  const recordings = await open();
+  const { recorder } = await recordings.resume('a', hooks());
+  expect(recorder.position).toBe(8);
+  recorder.output(channels.stdout, Buffer.from('more\n'));
+  await recordings.finish(recorder, about('a'), 'ended');
+  expect(read('a').events.filter(({ code }) => code === 'o' || code === 'e')).toMatchObject([
+    { code: 'o', data: 'out\r\n' },
+    { code: 'e', data: '2' },
+    { code: 'o', data: 'err\r\n' },
+    { code: 'e', data: '1' },
+    { code: 'o', data: 'more\r\n' },
+  ]);
+});
+
+test('output that is gone before it could be written fails the recording: what came after it would be another one', async () => {
+  const recordings = await open();
+  const heard = hooks();
+  const recorder = await recordings.begin(header('a'), heard);
+  recorder.output(channels.stdout, Buffer.from('seen'));
+  await vi.waitFor(() => expect(recorder.position).toBe(4));
+  recorder.lost(17);
+  recorder.output(channels.stdout, Buffer.from('later'));
+  expect(heard.onFailure).toHaveBeenCalledOnce();
+  expect(await recordings.finish(recorder, about('a'), 'ended')).toMatchObject({
+    complete: false,
+    failure: { reason: 'RecordingFailed', message: expect.stringMatching(/17 bytes of output were gone/) },
+  });
+  expect(shown('a')).toBe('seen');
+});
+
+test('a recording that was finished is not gone on with', async () => {
+  const recordings = await open();
+  const recorder = await recordings.begin(header('a'), hooks());
+  await recordings.finish(recorder, about('a'), 'ended');
+  const before = file('a');
+  await expect(recordings.resume('a', hooks())).rejects.toMatchObject({ reason: 'RecordingFailed' });
+  expect(file('a')).toEqual(before);
+});

@@ -85,6 +85,7 @@ export class Recordings {
   /** One that an earlier agent began, for a session that still runs: goes on in the same file. @throws CrashcartError RecordingFailed */
   async resume(uid: string, hooks: Hooks): Promise<{ readonly recorder: Recorder; readonly header: CastHeader }> {
     const { now = Date.now } = this.#options;
+    if (this.#finished.has(uid)) throw failed(new Error('its recording was finished before'));
     const { file, resumed } = await CastFile.resume(this.#cast(uid), this.#budget).catch((cause: unknown) => {
       throw failed(cause);
     });
@@ -94,7 +95,8 @@ export class Recordings {
     // The wall clock bridges the time without an agent; from here on it is the monotonic one again.
     const offset = Math.max(lastMs, now() - header.timestamp * 1_000) - performance.now();
     const clock = (): number => offset + performance.now();
-    return { recorder: this.#recorder(file, { tty: header.crashcart.tty, clock, position, hooks }), header };
+    const { tty } = header.crashcart;
+    return { recorder: this.#recorder(file, { tty, clock, position, hooks, resumed: true }), header };
   }
 
   /** Ends a recording that `begin` or `resume` gave. Never rejects; what could not be written is in the answer. */
@@ -185,7 +187,7 @@ export class Recordings {
 
   #recorder(
     file: CastFile,
-    { hooks, ...options }: Pick<RecorderOptions, 'tty' | 'clock' | 'position'> & { readonly hooks: Hooks },
+    { hooks, ...options }: Pick<RecorderOptions, 'tty' | 'clock' | 'position' | 'resumed'> & { readonly hooks: Hooks },
   ): Recorder {
     return new Recorder({ file, maxBytes: this.#options.maxBytes, ...options, ...hooks });
   }

@@ -76,6 +76,10 @@ export class SessionRecording {
     this.#recorder?.output(channel, payload);
   }
 
+  lost(bytes: number): void {
+    this.#recorder?.lost(bytes);
+  }
+
   resized(size: Size): void {
     if (size.width === this.#size?.width && size.height === this.#size.height) return;
     this.#size = size;
