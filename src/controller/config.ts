@@ -4,6 +4,7 @@ import { defaultNamespace } from '../api/names.ts';
 import { parseDuration } from '../base/duration.ts';
 import { isLevel, type Level } from '../base/log.ts';
 import { servingLifetimeMs } from './authority.ts';
+import { agentLossMs } from './situation.ts';
 
 export interface ControllerConfig {
   /** The aggregated API (TLS). */
@@ -19,6 +20,8 @@ export interface ControllerConfig {
   readonly podName: string;
   /** How often the rights of attached users are reviewed again. */
   readonly reviewEveryMs: number;
+  /** How long a session that runs waits for an agent that is away. */
+  readonly agentLossMs: number;
   /** Of the serving certificate. */
   readonly certificateLifetimeMs: number;
   /** Whether another (cert-manager) makes the serving certificate and tells the API server whom to trust. */
@@ -63,6 +66,11 @@ export function parseConfig(
         .argParser(duration),
     )
     .addOption(
+      new Option('--agent-loss <duration>', 'how long a session that runs waits for an agent that is away')
+        .default(agentLossMs, '5m')
+        .argParser(duration),
+    )
+    .addOption(
       new Option('--certificate-lifetime <duration>', 'of the serving certificate, made by ourselves')
         .default(servingLifetimeMs, '720h')
         .argParser(duration),
@@ -83,15 +91,17 @@ export function parseConfig(
     .option('--recordings-s3-encryption <name>', 'AES256 or aws:kms', '')
     .option('--kubeconfig <file>', 'outside a cluster: how to reach the API server')
     .parse([...argv], { from: 'user' });
-  const { reviewEvery, certificateLifetime, ...options } = command.opts<
-    Omit<ControllerConfig, 'version' | 'reviewEveryMs' | 'certificateLifetimeMs'> & {
+  const { reviewEvery, agentLoss, certificateLifetime, ...options } = command.opts<
+    Omit<ControllerConfig, 'version' | 'reviewEveryMs' | 'agentLossMs' | 'certificateLifetimeMs'> & {
       readonly reviewEvery: number;
+      readonly agentLoss: number;
       readonly certificateLifetime: number;
     }
   >();
   return Object.freeze({
     ...options,
     reviewEveryMs: reviewEvery,
+    agentLossMs: agentLoss,
     certificateLifetimeMs: certificateLifetime,
     version: packageJson.version,
   });

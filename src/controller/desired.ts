@@ -1,7 +1,7 @@
 import type { DebugProfile, RecordingFailure } from '../api/debug-profile.ts';
 import type { DebugSession } from '../api/debug-session.ts';
 import { parseDuration } from '../base/duration.ts';
-import type { DesiredSession, RecordingOrder } from '../wire/agent-protocol.ts';
+import type { DesiredSession, ObservedSession, RecordingOrder } from '../wire/agent-protocol.ts';
 import type { ResolvedTarget } from './target.ts';
 
 /** The whole of what an agent is told; undefined when a duration cannot be read. The profile's rules travel with it: the agent asks nobody. */
@@ -12,7 +12,8 @@ export function desiredSession(
 ): DesiredSession | undefined {
   const maxDurationMs = parseDuration(shorter(spec.maxDuration, bounds.maxDuration));
   const idleTimeoutMs = parseDuration(shorter(spec.idleTimeout, bounds.idleTimeout));
-  if (maxDurationMs === undefined || idleTimeoutMs === undefined) return undefined;
+  const detachGraceMs = parseDuration(shorter(spec.detachGrace, bounds.detachGrace));
+  if (maxDurationMs === undefined || idleTimeoutMs === undefined || detachGraceMs === undefined) return undefined;
   return {
     uid: metadata.uid,
     namespace: metadata.namespace,
@@ -29,8 +30,22 @@ export function desiredSession(
     ...(spec.user ? { user: spec.user } : {}),
     maxDurationMs,
     idleTimeoutMs,
+    detachGraceMs,
     ...(bounds.recording === 'None' ? {} : { recording: recordingOrder(spec, bounds.recordingFailure) }),
   };
+}
+
+/** What its agent is told of a running session that may last longer now; undefined where that is not so. Of such an order only the duration counts there. */
+export function extendedSession(
+  session: DebugSession,
+  observed: ObservedSession,
+  profile: Pick<DebugProfile, 'rules' | 'bounds'>,
+): DesiredSession | undefined {
+  const { nodeName, podUID, container, containerID } = session.status ?? {};
+  if (!nodeName || !podUID || !container || !containerID || observed.maxDurationMs === undefined) return undefined;
+  const target = { node: nodeName, podUid: podUID, container, containerId: containerID };
+  const desired = desiredSession(session, target, profile);
+  return desired && desired.maxDurationMs > observed.maxDurationMs ? desired : undefined;
 }
 
 const recordingOrder = ({ requestedBy, reason }: DebugSession['spec'], failure: RecordingFailure): RecordingOrder => ({

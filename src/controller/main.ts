@@ -68,7 +68,17 @@ async function main(): Promise<void> {
     policiesIntact: () => policies.verdict.intact,
   });
   const presence = new Presence(agents);
-  const reconciler = new Reconciler({ cluster, agents, presence, profiles, policies, events, metrics, log });
+  const reconciler = new Reconciler({
+    cluster,
+    agents,
+    presence,
+    profiles,
+    policies,
+    events,
+    metrics,
+    log,
+    agentLossMs: config.agentLossMs,
+  });
   const orphans = new Orphans({ agents, sessions, cluster, log });
   const leader = new Leader({ sessions, agents, reconciler, orphans, profiles, policies, metrics, log });
 

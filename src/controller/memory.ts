@@ -16,8 +16,17 @@ export interface Remembered {
   passing?: { readonly phase: Phase | undefined; readonly sinceMs: number };
   /** Its start was counted. */
   started?: boolean;
+  /** Its clients as its agent told them, and since when; monotonic milliseconds. */
+  company?: { readonly text: string; readonly sinceMs: number };
   /** When it was first looked at, for the metrics; monotonic milliseconds. */
   readonly seenAtMs: number;
+}
+
+/** How long its clients are those that they are now. */
+export function companyForMs(remembered: Remembered, observed: ObservedSession | undefined, nowMs: number): number {
+  const text = JSON.stringify(observed?.clients ?? []);
+  if (remembered.company?.text !== text) remembered.company = { text, sinceMs: nowMs };
+  return nowMs - remembered.company.sinceMs;
 }
 
 /**

@@ -2,7 +2,7 @@ import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
 import { event, transitionEvents } from './session-events.ts';
-import { type Action, agentLossMs, type Situation } from './situation.ts';
+import { type Action, agentAwayMs, type Situation } from './situation.ts';
 import { StatusBuilder } from './status.ts';
 
 /** A deletion waits for a proven clean-up, but never for ever: an agent that is gone must not block it. */
@@ -24,9 +24,9 @@ export function planDeletion(situation: Situation): readonly Action[] {
   }
   if (situation.node === 'absent') return letGo(`node "${node}" does not exist any more`);
   const waitedMs = Math.min(agent.absentMs, nowMs - Date.parse(session.metadata.deletionTimestamp ?? ''));
-  if (waitedMs >= agentLossMs)
-    return letGo(`the agent on node "${node}" has not been connected for ${agentLossMs / 1_000} s`);
-  return [{ type: 'requeueAfter', ms: Math.max(1, Math.min(retryMs * 5, agentLossMs - waitedMs)) }];
+  if (waitedMs >= agentAwayMs)
+    return letGo(`the agent on node "${node}" has not been connected for ${agentAwayMs / 1_000} s`);
+  return [{ type: 'requeueAfter', ms: Math.max(1, Math.min(retryMs * 5, agentAwayMs - waitedMs)) }];
 }
 
 function endOnAgent({ session, agent, nowMs }: Situation, observed: ObservedSession, node: string): readonly Action[] {

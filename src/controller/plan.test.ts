@@ -39,14 +39,21 @@ describe('a session’s profile and policies', () => {
     const profile = { ...makeProfile(), rules: { ...makeProfile().rules, runAsNonRoot: true } };
     const actions = plan(makeSituation({ profile }));
     expect(actions[0]).toMatchObject({ type: 'dispatch', desired: { profile: 'general', rules: profile.rules } });
-    expect(statusOf(actions)).toMatchObject({ profileGeneration: 3, maxDuration: '1h', idleTimeout: '15m' });
+    expect(statusOf(actions)).toMatchObject({
+      profileGeneration: 3,
+      maxDuration: '1h',
+      idleTimeout: '15m',
+      detachGrace: '1h',
+    });
   });
 
   test('it shortens what asks for more than it allows, and says so', () => {
-    const profile = makeProfile({ maxDuration: '10m', idleTimeout: '20m' });
+    const profile = makeProfile({ maxDuration: '10m', idleTimeout: '20m', detachGrace: '5m' });
     const actions = plan(makeSituation({ profile }));
-    expect(actions[0]).toMatchObject({ desired: { maxDurationMs: 600_000, idleTimeoutMs: 900_000 } });
-    expect(statusOf(actions)).toMatchObject({ maxDuration: '10m', idleTimeout: '15m' });
+    expect(actions[0]).toMatchObject({
+      desired: { maxDurationMs: 600_000, idleTimeoutMs: 900_000, detachGraceMs: 300_000 },
+    });
+    expect(statusOf(actions)).toMatchObject({ maxDuration: '10m', idleTimeout: '15m', detachGrace: '5m' });
   });
 
   test.each<[string, Partial<ProfileBounds>, RegExp]>([
@@ -123,6 +130,7 @@ describe('a new session', () => {
         container: { name: 'app', id: 'containerd://app' },
         maxDurationMs: 3_600_000,
         idleTimeoutMs: 900_000,
+        detachGraceMs: 3_600_000,
       },
     });
     expect(actions[0]).not.toHaveProperty('desired.command');
@@ -360,21 +368,38 @@ describe('an agent that is cut off', () => {
     expect(actions).toEqual([{ type: 'requeueAfter', ms: 6_000 }]);
   });
 
-  test('makes the session unknown for a minute', () => {
+  test('makes the session unknown', () => {
     const actions = plan(makeSituation({ session, agent: { connected: false, absentMs: 10_000 } }));
     const status = statusOf(actions);
     expect(status.phase).toBe('Running');
     expect(conditionOf(status, 'Ready')).toMatchObject({ status: 'Unknown', reason: 'AgentLost' });
-    expect(requeueOf(actions)).toBe(50_000);
+    expect(requeueOf(actions)).toBe(60_000);
+  });
+
+  test.each<[string, Partial<Situation>, number]>([
+    ['on a node that is there: it goes on without an agent', { node: 'present' }, 300_000],
+    ['on a node that was not asked for', { node: 'unknown' }, 300_000],
+    ['as long as the installation says', { node: 'present', agentLossMs: 90_000 }, 90_000],
+    ['for a minute on a node that is gone', { node: 'absent' }, 60_000],
+    [
+      'for a minute when it was only being prepared',
+      { session: makeSession({ status: placed() }), dispatched: true },
+      60_000,
+    ],
+  ])('is waited for %s', (_, more, lossMs) => {
+    const at = (absentMs: number) => plan(makeSituation({ session, agent: { connected: false, absentMs }, ...more }));
+    expect(statusOf(at(lossMs - 1)).phase).not.toBe('Failed');
+    expect(requeueOf(at(lossMs - 1))).toBe(1);
+    expect(statusOf(at(lossMs)).phase).toBe('Failed');
   });
 
   test('fails it after that', () => {
-    const actions = plan(makeSituation({ session, agent: { connected: false, absentMs: 60_000 } }));
+    const actions = plan(makeSituation({ session, agent: { connected: false, absentMs: 300_000 } }));
     const status = statusOf(actions);
     expect(status.phase).toBe('Failed');
     expect(conditionOf(status, 'Ready')).toMatchObject({
       reason: 'AgentLost',
-      message: expect.stringContaining('node "node-a" has been out of reach for 60 s'),
+      message: expect.stringContaining('node "node-a" has been out of reach for 300 s'),
     });
     expect(conditionOf(status, 'CleanedUp')).toMatchObject({ status: 'Unknown' });
   });

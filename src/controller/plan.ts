@@ -1,18 +1,20 @@
 /** What is to be done for one session, from what is known of it: no clock, no network, no memory of its own. */
-import { type DebugSession, isTerminal } from '../api/debug-session.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type DebugSession, type DebugSessionStatus, isTerminal } from '../api/debug-session.ts';
 import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
-import { desiredSession, shorter } from './desired.ts';
+import { desiredSession, extendedSession, shorter } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
 import { profileRefusal } from './profile-check.ts';
 import { event, transitionEvents } from './session-events.ts';
 import {
   type Action,
+  agentAwayMs,
   agentGraceMs,
-  agentLossMs,
   agentWaitMs,
+  companySettlesMs,
   policyWaitMs,
   profileWaitMs,
   type Situation,
@@ -78,8 +80,16 @@ function isSweptSince({ session, agent }: Situation): boolean {
 /** The agent has it: its word is the truth about what runs. */
 function planObserved(situation: Situation, observed: ObservedSession): readonly Action[] {
   const { session, recorded, nowMs } = situation;
-  const status = new StatusBuilder(session, nowMs).observed(observed).recorded(observed.recording, recorded).build();
-  const actions: Action[] = [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
+  const status = new StatusBuilder(session, nowMs)
+    .observed(observed)
+    .recorded(observed.recording, recorded)
+    .lasting(observed.maxDurationMs)
+    .build();
+  const actions: Action[] = [
+    ...planExtension(situation, observed),
+    ...writeCompany(situation, status, observed),
+    ...transitionEvents(session, status),
+  ];
   const overdueAt = observed.phase === 'Running' ? overdueAtMs({ ...session, status }) : undefined;
   if (overdueAt === undefined) return actions;
   if (overdueAt > nowMs) return [...actions, { type: 'requeueAfter', ms: overdueAt - nowMs }];
@@ -89,10 +99,30 @@ function planObserved(situation: Situation, observed: ObservedSession): readonly
   ];
 }
 
+/** Who is attached goes into the status with whatever else changes there, and by itself only once it has stayed the same for a while. */
+function writeCompany(
+  { session, companyForMs, nowMs }: Situation,
+  status: DebugSessionStatus,
+  { clients }: ObservedSession,
+): readonly Action[] {
+  const next = new StatusBuilder({ ...session, status }, nowMs).attached(clients).build();
+  const waits = !isDeepStrictEqual(next, status) && isDeepStrictEqual(status, session.status);
+  if (!waits || companyForMs >= companySettlesMs) return [{ type: 'patchStatus', status: next }];
+  return [{ type: 'requeueAfter', ms: companySettlesMs - companyForMs }];
+}
+
+/** Somebody has made its maxDuration longer, the one field of a spec that can change. The bound is that of its profile as it is now. */
+function planExtension({ session, profile }: Situation, observed: ObservedSession): readonly Action[] {
+  if (profile === 'absent' || (observed.phase !== 'Running' && observed.phase !== 'Preparing')) return [];
+  const desired = extendedSession(session, observed, profile);
+  return desired ? [{ type: 'extend', node: session.status?.nodeName ?? '', desired }] : [];
+}
+
 /** It was on an agent, and no agent shows it now. */
 function planUnseen(situation: Situation): readonly Action[] {
   const { session, agent, nowMs } = situation;
-  const node = session.status?.nodeName ?? '';
+  const { status } = session;
+  const node = status?.nodeName ?? '';
   if (agent.connected) {
     // Its list is on the way, and with it an event that brings us back here.
     if (agent.sessions === 'unknown') return [];
@@ -101,14 +131,16 @@ function planUnseen(situation: Situation): readonly Action[] {
       message: `the agent on node "${node}" was restarted and the session ended with it: create a new one`,
     });
   }
-  if (agent.absentMs >= agentLossMs) {
+  const lossMs = status?.phase === 'Running' && situation.node !== 'absent' ? situation.agentLossMs : agentAwayMs;
+  if (agent.absentMs >= lossMs) {
     return fail(situation, {
       reason: reasons.AgentLost,
       message: `node "${node}" has been out of reach for ${Math.round(agent.absentMs / 1_000)} s, so how the session ended is not known: ${lookAt(node)}`,
     });
   }
   if (agent.absentMs < agentGraceMs) return [{ type: 'requeueAfter', ms: agentGraceMs - agent.absentMs }];
-  const status = new StatusBuilder(session, nowMs)
+  const next = new StatusBuilder(session, nowMs)
+    .attached(undefined)
     .notReady(
       reasons.AgentLost,
       `the agent on node "${node}" is not connected; the session goes on when it comes back`,
@@ -116,8 +148,9 @@ function planUnseen(situation: Situation): readonly Action[] {
     )
     .build();
   return [
-    { type: 'patchStatus', status },
-    { type: 'requeueAfter', ms: agentLossMs - agent.absentMs },
+    { type: 'patchStatus', status: next },
+    // Whether the node is still there is looked at again.
+    { type: 'requeueAfter', ms: Math.min(lossMs - agent.absentMs, agentAwayMs) },
   ];
 }
 
@@ -143,7 +176,7 @@ function planStart(situation: Situation): readonly Action[] {
     return fail(situation, {
       reason: reasons.Invalid,
       message:
-        'spec.maxDuration or spec.idleTimeout is not a duration such as 90s, 15m or 1h30m: create the session again',
+        'spec.maxDuration, spec.idleTimeout or spec.detachGrace is not a duration such as 90s, 15m or 1h30m: create the session again',
     });
   }
   if (!agent.connected) return waitForAgent(situation, target, agent.absentMs);
@@ -152,6 +185,7 @@ function planStart(situation: Situation): readonly Action[] {
     .ruledBy(profile.generation, {
       maxDuration: shorter(spec.maxDuration, profile.bounds.maxDuration),
       idleTimeout: shorter(spec.idleTimeout, profile.bounds.idleTimeout),
+      detachGrace: shorter(spec.detachGrace, profile.bounds.detachGrace),
     })
     .preparing()
     .build();

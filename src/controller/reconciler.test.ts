@@ -18,6 +18,7 @@ class World {
   readonly events: string[] = [];
   sessions: Map<string, ObservedSession> | undefined = new Map();
   link: AgentLink | undefined = this.makeLink();
+  absentMs = 1_000;
   /** What the agent answers to a PUT. */
   onPut: () => Promise<ObservedSession> = async () => accepted;
   onStatus: () => Promise<void> = async () => {};
@@ -27,7 +28,10 @@ class World {
 
   readonly cluster: Cluster = {
     pod: async () => makePod(),
-    node: async () => 'present',
+    node: async () => {
+      this.calls.push('node');
+      return 'present';
+    },
     session: async () => undefined,
     addFinalizer: async (session) => {
       this.calls.push('finalizer');
@@ -50,7 +54,7 @@ class World {
   readonly reconciler = new Reconciler({
     cluster: this.cluster,
     agents: { get: (node) => (node === 'node-a' ? this.link : undefined) },
-    presence: { absentMs: () => 1_000 },
+    presence: { absentMs: () => this.absentMs },
     events: {
       record: (about, { reason }) => {
         this.events.push(`${about.kind} ${reason}`);
@@ -228,4 +232,32 @@ test('an agent that has never heard of a deleted session does not hold it', asyn
   world.sessions?.clear();
   await world.reconcile(session);
   expect(world.calls).toEqual(['release']);
+});
+
+test('whether its node is there is asked once a session’s agent has been away for a minute, not before', async () => {
+  const world = new World();
+  world.link = undefined;
+  const session = makeSession({ status: placed({ phase: 'Running', startedAt: secondsAgo(90) }) });
+  world.absentMs = 30_000;
+  await world.reconciler.reconcile(session);
+  expect(world.calls).not.toContain('node');
+  world.absentMs = 61_000;
+  await world.reconciler.reconcile(session);
+  expect(world.calls).toContain('node');
+  expect(world.statuses.map(({ phase }) => phase)).not.toContain('Failed');
+});
+
+test('a longer maxDuration is told to the agent, and what the agent refuses does not fail the session', async () => {
+  const world = new World();
+  world.sessions = new Map([[accepted.uid, makeObserved({ maxDurationMs: 3_600_000 })]]);
+  const puts: number[] = [];
+  world.onPut = async () => {
+    puts.push(1);
+    throw new CrashcartError(reasons.SessionEnded, 'it has ended');
+  };
+  const session = makeSession({ spec: { maxDuration: '2h' }, status: placed({ phase: 'Running', maxDuration: '1h' }) });
+  await world.reconciler.reconcile(session);
+  await world.reconciler.reconcile(session);
+  expect(puts).toHaveLength(2);
+  expect(world.statuses.map(({ phase }) => phase)).not.toContain('Failed');
 });

@@ -9,14 +9,14 @@ import type { EventRecorder } from '../kube/events.ts';
 import type { ProfileCache } from '../kube/profile-cache.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Cluster } from './cluster.ts';
-import { Memory, type Remembered } from './memory.ts';
+import { companyForMs, Memory, type Remembered } from './memory.ts';
 import type { ControllerMetrics } from './metrics.ts';
 import { needsPod, plan } from './plan.ts';
 import type { PolicyGuard } from './policy-guard.ts';
 import type { Presence } from './presence.ts';
 import type { Outcome } from './queue.ts';
 import { isPassing, settleMs } from './settle.ts';
-import type { Action, AgentState, Situation } from './situation.ts';
+import { type Action, type AgentState, agentAwayMs, agentLossMs, type Situation } from './situation.ts';
 
 export interface ReconcilerOptions {
   readonly cluster: Cluster;
@@ -28,6 +28,7 @@ export interface ReconcilerOptions {
   readonly metrics: Pick<ControllerMetrics, 'dispatched' | 'started'>;
   readonly log: Logger;
   readonly memory?: Memory;
+  readonly agentLossMs?: number;
   /** Milliseconds since the epoch. */
   readonly wallClock?: () => number;
   /** Monotonic milliseconds. */
@@ -51,7 +52,13 @@ export class Reconciler {
   readonly #options: Required<ReconcilerOptions>;
 
   constructor(options: ReconcilerOptions) {
-    this.#options = { memory: new Memory(), wallClock: Date.now, clock: () => performance.now(), ...options };
+    this.#options = {
+      memory: new Memory(),
+      wallClock: Date.now,
+      clock: () => performance.now(),
+      agentLossMs,
+      ...options,
+    };
   }
 
   async reconcile(cached: DebugSession): Promise<Outcome> {
@@ -83,7 +90,7 @@ export class Reconciler {
   }
 
   async #situation(cached: DebugSession): Promise<Situation> {
-    const { cluster, agents, memory, profiles, policies, wallClock } = this.#options;
+    const { cluster, agents, memory, profiles, policies, wallClock, clock, agentLossMs: lossMs } = this.#options;
     const remembered = memory.of(cached.metadata.uid);
     // Nobody else writes the status, so what we wrote last is newer than what the watch has brought.
     const session = remembered.status ? { ...cached, status: remembered.status } : cached;
@@ -94,15 +101,17 @@ export class Reconciler {
     const pod = needsPod(session, observed) ? await cluster.pod(namespace, session.spec.target.pod.name) : 'unknown';
     const node = knownNode ?? (typeof pod === 'object' ? pod.nodeName : undefined);
     const agent = this.#agentState(node);
-    const orphaned = session.metadata.deletionTimestamp !== undefined && node !== undefined && !agent.connected;
+    const orphaned = node !== undefined && !agent.connected && mayBeGone(session, agent.absentMs);
     return {
       session,
       pod,
       node: orphaned ? await cluster.node(node) : 'unknown',
       agent,
       observed,
+      companyForMs: companyForMs(remembered, observed, clock()),
       dispatched: remembered.dispatched !== undefined,
       ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
+      agentLossMs: lossMs,
       ...(remembered.recorded ? { recorded: remembered.recorded } : {}),
       profile: profiles.get(session.spec.profile) ?? 'absent',
       policies: policies.verdict,
@@ -162,6 +171,8 @@ export class Reconciler {
     switch (action.type) {
       case 'dispatch':
         return await this.#dispatch(session, action.node, action.desired);
+      case 'extend':
+        return await this.#extend(session, action.node, action.desired);
       case 'removeFromAgent':
         return await this.#remove(session, action.node, action.reason);
       case 'patchStatus':
@@ -205,6 +216,21 @@ export class Reconciler {
       if (transient.has(error.reason)) throw error;
       remembered.refusal = { reason: error.reason, message: error.message };
       return 0;
+    }
+  }
+
+  async #extend(session: DebugSession, node: string, desired: DesiredSession): Promise<undefined> {
+    const link = this.#options.agents.get(node);
+    // It comes back with its list, and the list with another turn.
+    if (!link) return;
+    const log = this.#logger(session).child({ node, maxDurationMs: desired.maxDurationMs });
+    try {
+      const { maxDurationMs } = await link.put(desired);
+      log.info('session extended', { accepted: maxDurationMs });
+    } catch (caught) {
+      const error = CrashcartError.from(caught);
+      if (transient.has(error.reason)) throw error;
+      log.warn('session not extended', { reason: error.reason, error: describe(error) });
     }
   }
 
@@ -263,6 +289,10 @@ export class Reconciler {
     });
   }
 }
+
+/** Whose agent is away for so long that it matters whether the node is there at all. */
+const mayBeGone = ({ metadata, status }: DebugSession, absentMs: number): boolean =>
+  metadata.deletionTimestamp !== undefined || (status?.phase === 'Running' && absentMs >= agentAwayMs);
 
 const auditIdPattern = /^[\w-]{1,64}$/;
 

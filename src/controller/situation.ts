@@ -16,11 +16,13 @@ export interface Situation {
   readonly session: DebugSession;
   /** `unknown`: it was not asked for. Read whenever `needsPod` says so. */
   readonly pod: Pod | 'absent' | 'unknown';
-  /** The Node object; asked for only when a deletion waits for an agent that is not there. */
+  /** The Node object; asked for only when a deletion, or a session that runs, waits for an agent that is not there. */
   readonly node: 'present' | 'absent' | 'unknown';
   /** Of the agent of `status.nodeName`, or of the pod's node. */
   readonly agent: AgentState;
   readonly observed: ObservedSession | undefined;
+  /** How long `observed.clients` are those that they are now. */
+  readonly companyForMs: number;
   /** This controller has handed it to an agent, which accepted. */
   readonly dispatched: boolean;
   /** The agent refused it for good. */
@@ -28,6 +30,8 @@ export interface Situation {
   readonly profile: DebugProfile | 'absent';
   /** Of the admission policies, without which nothing is started. */
   readonly policies: PolicyVerdict;
+  /** How long a session that runs waits for its agent. */
+  readonly agentLossMs: number;
   /** From the collector of recordings. */
   readonly recorded?: RecordingStatus;
   readonly nowMs: number;
@@ -37,6 +41,8 @@ export type Action =
   | { readonly type: 'addFinalizer' }
   | { readonly type: 'removeFinalizer' }
   | { readonly type: 'dispatch'; readonly node: string; readonly desired: DesiredSession }
+  /** `dispatch` for a session that the agent has already: what it refuses does not fail the session. */
+  | { readonly type: 'extend'; readonly node: string; readonly desired: DesiredSession }
   | { readonly type: 'removeFromAgent'; readonly node: string; readonly reason: Reason }
   | { readonly type: 'patchStatus'; readonly status: DebugSessionStatus }
   | { readonly type: 'deleteObject' }
@@ -49,6 +55,8 @@ export type Action =
     }
   | { readonly type: 'requeueAfter'; readonly ms: number };
 
+/** Clients that come and go are written down when they stay, or with whatever else is written: a short visit costs no write of its own. */
+export const companySettlesMs = 10_000;
 /** A policy that is being replaced is back within this. */
 export const policyWaitMs = 60_000;
 /** A profile that was made just before the session may reach us just after it. */
@@ -57,5 +65,10 @@ export const profileWaitMs = 5_000;
 export const agentWaitMs = 20_000;
 /** A new leader's agents need a moment to find it: until then their sessions are not called into question. */
 export const agentGraceMs = 10_000;
-/** Longer than an agent's restart. */
-export const agentLossMs = 60_000;
+/** Longer than an agent's restart: a deletion waits for no agent longer, nor does a session that was only being prepared, or whose node is gone. */
+export const agentAwayMs = 60_000;
+/**
+ * Of a session that runs, on a node that is there: it goes on without an agent, and an update of the agents may keep one away for as long as an image
+ * takes to be pulled. The default of the chart's `agent.lostAfter`.
+ */
+export const agentLossMs = 5 * 60_000;

@@ -7,6 +7,7 @@ import type {
   RecordingStatus,
 } from '../api/debug-session.ts';
 import { conditionTypes } from '../api/debug-session.ts';
+import { parseDuration, writeDuration } from '../base/duration.ts';
 import type { ObservedRecording, ObservedSession } from '../wire/agent-protocol.ts';
 import type { Failure, ResolvedTarget } from './target.ts';
 
@@ -67,11 +68,27 @@ export class StatusBuilder {
   /** By which version of its profile it was started, and what of the spec counts in the end. */
   ruledBy(
     profileGeneration: number,
-    effective: Required<Pick<DebugSessionStatus, 'maxDuration' | 'idleTimeout'>>,
+    effective: Required<Pick<DebugSessionStatus, 'maxDuration' | 'idleTimeout' | 'detachGrace'>>,
   ): this {
     this.#status.profileGeneration = profileGeneration;
     this.#status.maxDuration = effective.maxDuration;
     this.#status.idleTimeout = effective.idleTimeout;
+    this.#status.detachGrace = effective.detachGrace;
+    return this;
+  }
+
+  /** By the node's agent; nobody is once it has ended. */
+  attached(clients: ObservedSession['clients']): this {
+    if (clients === undefined || clients.length === 0) delete this.#status.attached;
+    else this.#status.attached = clients;
+    return this;
+  }
+
+  /** What the agent counts by, once it is more than what was written when the session began. */
+  lasting(maxDurationMs: number | undefined): this {
+    const { maxDuration } = this.#status;
+    if (maxDurationMs === undefined || maxDuration === undefined || this.#status.phase !== 'Running') return this;
+    if (maxDurationMs > (parseDuration(maxDuration) ?? 0)) this.#status.maxDuration = writeDuration(maxDurationMs);
     return this;
   }
 
@@ -82,7 +99,7 @@ export class StatusBuilder {
   /** Never ran, or nobody knows how it ended. */
   failed({ reason, message }: Failure): this {
     this.#status.finishedAt ??= this.#time;
-    return this.phase('Failed').notReady(reason, message);
+    return this.attached(undefined).phase('Failed').notReady(reason, message);
   }
 
   /** Nothing was ever told to an agent, so there is nothing to clean up. */
