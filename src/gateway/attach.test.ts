@@ -7,6 +7,7 @@ import type { AttachmentDouble } from '../../test/support/session-double.ts';
 import { reasons } from '../base/errors.ts';
 import { limits } from '../wire/agent-protocol.ts';
 import { channels, resizePayload } from '../wire/channel.ts';
+import { encodeProgress, parseProgress } from '../wire/resume.ts';
 import { encodeStatus, exitOfStatus, statusOfExit } from '../wire/status.ts';
 
 // Megabytes through five TLS ends in one process, on a machine that may be busy.
@@ -77,7 +78,25 @@ test('what a client sends reaches the session in order: input, a new size, the e
     [channels.resize, '{"Width":80,"Height":24}'],
     [channels.close, '\0'],
   ]);
-  expect(request).toEqual({ stdin: true, stdout: true, stderr: true, tty: true, user: 'alice' });
+  expect(request).toEqual({ stdin: true, stdout: true, stderr: true, tty: true, observe: false, user: 'alice' });
+});
+
+test('the session knows that a client only watches, may come back to it, and gets nothing but how far it has read', async () => {
+  loopback = await startLoopback();
+  runSession(loopback, 's');
+  const query = '?stdin=true&tty=true&observe=true&resume=tail&client=00000000000000ab';
+  const client = loopback.connect('s', { query });
+  await once(client, 'open');
+  client.send(text(0, 'ls\n'));
+  client.send(Buffer.concat([Buffer.of(channels.resize), resizePayload({ width: 80, height: 24 })]));
+  client.send(Buffer.of(channels.close, channels.stdin));
+  client.send(Buffer.of(77, 1));
+  client.send(Buffer.concat([Buffer.of(channels.resume), encodeProgress({ position: 5 })]));
+  const { received, request } = await attachmentOf();
+  await eventually(() => expect(received).toHaveLength(1), 3_000, 5);
+  expect(received[0]!.channel).toBe(channels.resume);
+  expect(parseProgress(received[0]!.payload)).toEqual({ position: 5 });
+  expect(request).toMatchObject({ stdin: false, observe: true, resume: { id: 0xabn } });
 });
 
 test('the name of the user and the audit id travel with the attach', async () => {
@@ -94,6 +113,7 @@ test('the name of the user and the audit id travel with the attach', async () =>
     stdout: true,
     stderr: true,
     tty: false,
+    observe: false,
     user: 'zoë@example',
     auditId: 'audit-1',
   });

@@ -96,7 +96,7 @@ export class AttachServer {
         return;
       }
       metrics.attachReady((performance.now() - startedAt) / 1_000);
-      const returns = target.resume !== undefined && modeOf(target) !== 'observe';
+      const returns = target.resume !== undefined;
       this.#sockets.handleUpgrade(
         request,
         socket,
@@ -127,8 +127,8 @@ export class AttachServer {
       stdout: `${stdout}`,
       stderr: `${stderr}`,
       tty: `${tty}`,
-      // Who only watches confirms nothing, and what nobody confirms would be kept for ever.
-      ...(target.resume && modeOf(target) !== 'observe' ? resumeQuery(target.resume) : {}),
+      observe: `${modeOf(target) === 'observe'}`,
+      ...(target.resume ? resumeQuery(target.resume) : {}),
     });
     const headers = {
       // Header values of HTTP/2 are bytes: a name beyond ASCII is percent-encoded.

@@ -16,7 +16,7 @@ export interface BridgeOptions {
   readonly signal: AbortSignal;
   /** The client comes back by itself for what it has not got. */
   readonly returns?: boolean;
-  /** The client only reads: whatever it sends is dropped. */
+  /** The client only reads: of what it sends, only how far it has read goes on. */
   readonly observe?: boolean;
 }
 
@@ -37,8 +37,11 @@ export async function bridge(socket: WebSocket, stream: ClientHttp2Stream, optio
   const gone = new Promise<BridgeEnd>((resolve) => socket.once('close', () => resolve({ type: 'detached' })));
   const broken = new Promise<BridgeEnd>((resolve) => {
     const breakWith = (error: CrashcartError): void => resolve({ type: 'broken', error });
-    if (options.observe) socket.on('message', () => undefined);
-    else forwardInput(socket, stream, { onInvalid: breakWith, onBytes: (count) => options.metrics.bytes('in', count) });
+    forwardInput(socket, stream, {
+      onInvalid: breakWith,
+      onBytes: (count) => options.metrics.bytes('in', count),
+      ...(options.observe ? { only: channels.resume } : {}),
+    });
     // ws itself refused a frame (too long, no UTF-8 …) and has closed; 'close' follows and ends the bridge.
     socket.on('error', () => undefined);
     const { signal } = options;

@@ -68,19 +68,22 @@ const maxProgressBytes = 1024;
 export interface InputListeners {
   readonly onInvalid: (error: CrashcartError) => void;
   readonly onBytes: (count: number) => void;
+  /** All other channels are dropped, whatever is in them. */
+  readonly only?: number;
 }
 
 /**
  * Input of the session: the client's messages as frames, pausing the client while the stream is full. `onInvalid` is called for what a
  * client may not send; nothing is forwarded after it.
  */
-export function forwardInput(socket: WebSocket, stream: Duplex, { onInvalid, onBytes }: InputListeners): void {
+export function forwardInput(socket: WebSocket, stream: Duplex, { onInvalid, onBytes, only }: InputListeners): void {
   stream.on('drain', () => socket.resume());
   socket.on('message', (data: RawData, isBinary: boolean) => {
     if (stream.destroyed || stream.writableEnded) return;
     try {
       // The binaryType of a server's socket is `nodebuffer`.
       const message = data as Buffer;
+      if (only !== undefined && message[0] !== only) return;
       for (const frame of framesOf(message, isBinary, socket.protocol)) stream.write(frame);
       onBytes(message.length - 1);
       if (stream.writableLength > inputHighWaterBytes) socket.pause();

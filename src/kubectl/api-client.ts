@@ -6,10 +6,12 @@ import { ApiRefusal } from './api-refusal.ts';
 import type { NamedConnection } from './kubeconfig.ts';
 
 export interface ApiRequest {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly query?: Query;
   readonly body?: object;
+  /** Of the body; default `application/json`. */
+  readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Called when the last byte of the request has been handed over. */
   readonly onSent?: () => void;
@@ -64,7 +66,15 @@ export class ApiClient {
   }
 
   async #ask<T>(
-    { method = 'GET', path, query = {}, body, onSent, headers: more = {} }: ApiRequest,
+    {
+      method = 'GET',
+      path,
+      query = {},
+      body,
+      contentType = 'application/json',
+      onSent,
+      headers: more = {},
+    }: ApiRequest,
     read: (response: IncomingMessage) => Promise<T>,
   ): Promise<T> {
     const { agent, options, headers } = await this.access();
@@ -78,9 +88,7 @@ export class ApiClient {
         ...headers,
         ...more,
         Accept: 'application/json',
-        ...(text === undefined
-          ? {}
-          : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }),
+        ...(text === undefined ? {} : { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(text) }),
       },
     });
     call.setTimeout(this.#timeoutMs, () => call.destroy(this.#timeout()));

@@ -20,7 +20,7 @@ export class ApiRefusal extends CrashcartError {
 
 /** What was asked for, for the sentence about its refusal. */
 export interface Request {
-  readonly verb: 'create' | 'get' | 'list' | 'delete' | 'attach';
+  readonly verb: 'create' | 'get' | 'list' | 'patch' | 'delete' | 'attach';
   /** Plural, as in a Role: `debugsessions`, `pods`. */
   readonly resource: string;
   readonly namespace: string;

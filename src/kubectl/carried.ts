@@ -12,8 +12,12 @@ export class Carried {
   resumable = false;
   /** Of the next byte of output; undefined before the first word about it. */
   position: number | undefined;
+  /** When we began to type there. */
+  turn: number | undefined;
   inputEnded = false;
   #confirmed = 0;
+  /** What the session does not count of our input, because it was dropped there and another agent has it since. */
+  #uncounted = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
 
@@ -27,11 +31,14 @@ export class Carried {
     this.#keptBytes += chunk.length;
   }
 
-  /** What the session has of our input; answers what it has not, to be sent again at the start of a connection. */
-  confirm({ input }: Resumption): void {
+  /** What the session has of our input, by what it says, at the beginning of a connection and later. The rest is `unconfirmed`. */
+  confirm({ input }: Resumption, begins = false): void {
     if (input === undefined) return;
+    if (begins) this.#uncounted = Math.max(0, this.#confirmed - (input ?? 0));
     // Forgotten there, as it never is before 32 other clients have typed: what is not confirmed may or may not have arrived, and is not sent twice.
-    const upTo = input ?? (this.#confirmed === 0 ? 0 : this.#confirmed + this.#keptBytes);
+    const forgotten = this.#confirmed === 0 ? 0 : this.#confirmed + this.#keptBytes;
+    if (input === null) this.#uncounted = forgotten;
+    const upTo = input === null ? forgotten : input + this.#uncounted;
     let drop = Math.max(0, Math.min(upTo - this.#confirmed, this.#keptBytes));
     this.#confirmed += drop;
     this.#keptBytes -= drop;

@@ -96,6 +96,7 @@ const open: Verb = {
     },
     { name: 'max-duration', value: 'DURATION', help: 'end the session after this time, as 1h30m' },
     { name: 'idle-timeout', value: 'DURATION', help: 'end the session when nobody uses it for this time' },
+    { name: 'detach-grace', value: 'DURATION', help: 'end the session when its last client has left it for this time' },
     escapeFlag,
     { name: 'rm', help: 'delete the DebugSession object afterwards instead of keeping it as a record' },
   ],
@@ -163,6 +164,25 @@ const ls: Verb = {
   examples: [
     ['Sessions of the namespace', 'kubectl crashcart ls'],
     ['Everywhere, with how they ended', 'kubectl crashcart ls -A -o wide'],
+  ],
+};
+
+const extend: Verb = {
+  name: 'extend',
+  synopsis: 'extend SESSION [--by DURATION | --until TIME] [-n NAMESPACE]',
+  summary: 'Give a session more time before its longest duration ends it.',
+  details: [
+    "Within the bound of its profile, and of 24 hours. Without --by and --until it is half an hour more. One's own sessions; those of others with",
+    'the right "create debugsessions/attachothers". Whoever is attached is told.',
+  ],
+  most: 1,
+  flags: [
+    { name: 'by', value: 'DURATION', help: 'so much longer than it may last now (default 30m)' },
+    { name: 'until', value: 'TIME', help: 'until then, as 18:30 here or 2027-01-31T18:30:00Z' },
+  ],
+  examples: [
+    ['An hour more', 'kubectl crashcart extend web-0-x7k2p --by 1h'],
+    ['Until half past six', 'kubectl crashcart extend web-0-x7k2p -n shop --until 18:30'],
   ],
 };
 
@@ -267,6 +287,7 @@ export const verbs = {
   attach,
   logs,
   ls,
+  extend,
   rm,
   replay,
   doctor,

@@ -42,12 +42,14 @@ async function candidatesOf(words: readonly string[], host: Host): Promise<reado
   if (name === 'completion') return ['bash', 'zsh', 'fish', 'kubectl'];
   if (name === 'help') return verbWords();
   if (asked.positionals.length >= verb.most) return [];
-  if (name === 'attach' || name === 'logs' || name === 'rm' || name === 'replay') return sessionNames(asked, host);
+  if (ofSessions.has(name)) return sessionNames(asked, host);
   return [
     ...(prefix.includes('/') ? [] : [...verbWords(), ...kindWords()]),
     ...(await targets(prefix, asked, host).catch(() => [])),
   ];
 }
+
+const ofSessions: ReadonlySet<string> = new Set(['attach', 'logs', 'extend', 'rm', 'replay']);
 
 /** The flag whose value is being typed. */
 function pendingFlag(before: readonly string[]): Flag | undefined {

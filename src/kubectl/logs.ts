@@ -31,16 +31,18 @@ export async function logs(invocation: Invocation): Promise<number> {
     if (session.status?.phase === 'Failed') {
       throw new CrashcartError(reasons.SessionEnded, failureOf(session) ?? `session "${name}" failed`);
     }
-    const socket = await openAttach(
-      api,
-      { namespace, name, tty: false, stdin: false, observe: true },
-      signals.signal,
-    ).catch((caught: unknown) => {
+    const carried = new Carried();
+    // Nobody waits for who only reads along: what a slow reader has lost is told, and it can be told only to who asks for positions.
+    const socket = await openAttach(api, { namespace, name, tty: false, stdin: false, observe: true }, signals.signal, {
+      id: carried.id,
+    }).catch((caught: unknown) => {
       throw tooLate(explain(caught, { verb: 'attach', resource: plural, namespace, name }));
     });
     const enough = line.switch('follow') ? undefined : afterSilence(socket);
     const signal = enough ? AbortSignal.any([signals.signal, enough.signal]) : signals.signal;
-    const end = await new SessionStream(socket, host).run({ stdin: false, signal, carried: new Carried() });
+    const onLost = (bytes: number): void =>
+      note(host, `${bytes} bytes of output are missing here: they came faster than they were read`);
+    const end = await new SessionStream(socket, host).run({ stdin: false, signal, carried, onLost });
     enough?.stop();
     if (signals.received) return codeOfSignal(signals.received);
     if (end.type === 'cut') throw new CrashcartError(reasons.AgentLost, `${end.why}: the output ends here, try again`);

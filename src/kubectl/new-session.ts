@@ -42,6 +42,7 @@ export function wantedSpec(line: CommandLine, ends: Ends): WantedSpec {
     ...named('visibility', oneOf<Visibility>(visibilities, line.text('visibility'))),
     ...named('maxDuration', duration(line, 'max-duration')),
     ...named('idleTimeout', duration(line, 'idle-timeout')),
+    ...named('detachGrace', duration(line, 'detach-grace')),
     ...(Object.keys(user).length > 0 ? { user } : {}),
   };
 }

@@ -9,6 +9,7 @@ const runs: Readonly<Record<VerbName, () => Promise<Run>>> = {
   attach: async () => (await import('./attach.ts')).attach,
   logs: async () => (await import('./logs.ts')).logs,
   ls: async () => (await import('./ls.ts')).ls,
+  extend: async () => (await import('./extend.ts')).extend,
   rm: async () => (await import('./rm.ts')).rm,
   replay: async () => (await import('./replay/replay.ts')).replay,
   doctor: async () => (await import('./doctor/doctor.ts')).doctor,

@@ -16,14 +16,22 @@ test('sessions stand in columns, the newest last', () => {
   const sessions = [
     session('web-0-new', '2026-01-01T00:59:30Z'),
     session('web-0-old', '2026-01-01T00:00:00Z', {
-      status: { phase: 'Running', nodeName: 'node-a', container: 'app' },
+      status: {
+        phase: 'Running',
+        nodeName: 'node-a',
+        container: 'app',
+        attached: [
+          { user: 'alice', since: '2026-01-01T00:10:00Z', mode: 'Writer' },
+          { user: 'bob', since: '2026-01-01T00:05:00Z', mode: 'Observer' },
+        ],
+      },
     }),
   ];
   expect(sessionTable(sessions, { wide: false, namespaces: false, now })).toBe(
     [
-      'NAME        TARGET      NODE     PHASE     AGE',
-      'web-0-old   web-0/app   node-a   Running   1h',
-      'web-0-new   web-0       <none>   Pending   30s',
+      'NAME        TARGET      NODE     PHASE     AGE   ATTACHED',
+      'web-0-old   web-0/app   node-a   Running   1h    alice +1',
+      'web-0-new   web-0       <none>   Pending   30s   <none>',
       '',
     ].join('\n'),
   );
@@ -35,7 +43,9 @@ test('wide says what was done and how it ended', () => {
     status: { phase: 'Finished', exit: { code: 137, reason: 'IdleTimeout', at: '' } },
   });
   const [, row] = sessionTable([ended], { wide: true, namespaces: true, now }).split('\n');
-  expect(row).toMatch(/^shop +web-0-x +web-0 +<none> +Finished +1h +netadmin +tcpdump -i any +137 +IdleTimeout$/);
+  expect(row).toMatch(
+    /^shop +web-0-x +web-0 +<none> +Finished +1h +<none> +netadmin +tcpdump -i any +137 +IdleTimeout$/,
+  );
 });
 
 test('a command that was made to steer the terminal is shown, not obeyed', () => {

@@ -1,4 +1,4 @@
-import type { DebugSession } from '../api/debug-session.ts';
+import type { AttachedClient, DebugSession } from '../api/debug-session.ts';
 import { formatDuration } from '../base/duration.ts';
 import { formatTable } from '../base/table.ts';
 
@@ -20,6 +20,7 @@ const columns: readonly Column[] = [
     cell: ({ status, metadata }) => (metadata.deletionTimestamp ? 'Deleting' : (status?.phase ?? 'Pending')),
   },
   { title: 'AGE', cell: ({ metadata }, now) => formatDuration(now - Date.parse(metadata.creationTimestamp)) },
+  { title: 'ATTACHED', cell: ({ status }) => attached(status?.attached) },
   { title: 'PROFILE', wide: true, cell: ({ spec }) => spec.profile },
   { title: 'COMMAND', wide: true, cell: ({ spec }) => spec.command?.join(' ').slice(0, 40) ?? '(shell)' },
   { title: 'EXIT', wide: true, cell: ({ status }) => (status?.exit ? String(status.exit.code) : '') },
@@ -27,6 +28,14 @@ const columns: readonly Column[] = [
 ];
 
 const target = (pod: string, container: string | undefined): string => (container ? `${pod}/${container}` : pod);
+
+/** `alice`, `alice +2`, or `+1` where nobody types. */
+function attached(clients: readonly AttachedClient[] = []): string {
+  const [first] = clients;
+  const writer = first?.mode === 'Writer' ? first.user : '';
+  const others = clients.length - (writer === '' ? 0 : 1);
+  return [writer, ...(others > 0 ? [`+${others}`] : [])].filter(Boolean).join(' ');
+}
 
 function endReason({ status }: DebugSession): string {
   if (status?.exit) return status.exit.reason;

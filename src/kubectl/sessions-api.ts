@@ -85,6 +85,28 @@ export async function deleteSession(api: ApiClient, namespace: string, name: str
   }
 }
 
+/** The schema lets it grow only: two who extend at once do no harm. */
+export async function extendSession(
+  api: ApiClient,
+  namespace: string,
+  name: string,
+  maxDuration: string,
+): Promise<DebugSession> {
+  try {
+    return asSession(
+      await api.send({
+        method: 'PATCH',
+        path: path(namespace, name),
+        query: { fieldManager: 'kubectl-crashcart' },
+        body: { spec: { maxDuration } },
+        contentType: 'application/merge-patch+json',
+      }),
+    );
+  } catch (caught) {
+    throw explain(caught, { verb: 'patch', resource: plural, namespace, name });
+  }
+}
+
 /** Of one namespace, or of all. */
 export async function listSessions(api: ApiClient, namespace: string | undefined): Promise<readonly DebugSession[]> {
   const sessions: DebugSession[] = [];

@@ -109,10 +109,11 @@ export class Stay {
     for (;;) {
       const awayMs = performance.now() - startedAt;
       try {
-        const { position, id } = { position: this.carried.position, id: this.carried.id };
+        const { position, id, turn } = this.carried;
         const socket = await openAttach(api, this.#wanted, signal, {
           id,
           ...(position === undefined ? {} : { position }),
+          ...(turn === undefined ? {} : { turn }),
         });
         for (const chunk of away.take()) this.carried.sent(chunk);
         this.#say('connected again');
@@ -141,7 +142,8 @@ export class Stay {
   /** A line of its own, wherever the cursor is; a full-screen program draws itself anew after it. */
   #say(text: string): void {
     const { host } = this.#tools;
-    if (this.#terminal) host.stderr.write('\r\n');
+    // Who watches a terminal has its cursor wherever that is, too.
+    if (this.#terminal || (this.#wanted.observe && host.stderr.isTTY)) host.stderr.write('\r\n');
     note(host, text);
     if (!this.#terminal) return;
     host.stderr.write('\r');

@@ -119,9 +119,10 @@ export class SessionStream {
   #onResumption(payload: Buffer, { carried, onNotice, onLost }: StreamOptions): void {
     const resumption = parseResumption(payload);
     if (resumption === undefined) return;
-    const { position, lost, notice } = resumption;
+    const { position, lost, notice, turn } = resumption;
     const again = carried.resumable && !this.#greeted;
-    carried.confirm(resumption);
+    carried.confirm(resumption, !this.#greeted);
+    if (turn !== undefined) carried.turn = turn;
     if (lost !== undefined && lost > 0) onLost?.(lost);
     if (position !== undefined) {
       carried.position = position;
