@@ -34,7 +34,7 @@ if ! command -v go >/dev/null 2>&1 || [ "$(go_minor)" -lt 21 ]; then
   missing+=("go >= 1.21"); packages+=(golang-go)
 fi
 
-# `preflight.sh runtimes`: what the integration tests take besides: containers' runtimes, as daemons of their own, and another clock.
+# `preflight.sh runtimes`: what the integration tests take besides: containers' runtimes, as daemons of their own, another clock, and shells.
 if [ "${1-}" = runtimes ]; then
   need dockerd docker.io
   need docker docker.io
@@ -45,6 +45,8 @@ if [ "${1-}" = runtimes ]; then
   need conmon conmon
   need mkfs.ext3 e2fsprogs
   need faketime faketime  # a build in another year
+  need zsh zsh            # the scripts for completion run in the shells that they are for
+  need fish fish
 fi
 
 # `preflight.sh kernels`: what boots a kernel of its own.
