@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { crashcartTerminal } from '../support/environment.ts';
+import { startSwallowingProxy } from '../support/swallowing-proxy.ts';
+import { nothingLeftAfterEach } from './nothing-left.ts';
+
+// A peer whose packets are lost closes nothing. Whoever waits for it must see it within 30 s.
+
+nothingLeftAfterEach();
+
+/** 30 s, and what it takes here to ask. */
+const seenMs = 36_000;
+
+test('between the plugin and the API server: the plugin says so, comes back by another connection, and the shell is there', async () => {
+  using proxy = await startSwallowingProxy();
+  const env = { HTTPS_PROXY: proxy.url, NO_PROXY: '' };
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools'], { env });
+  terminal.enter('mark=kept$((40+2)); echo $mark');
+  await terminal.expect(/kept42/, 30_000);
+  proxy.swallow();
+  terminal.enter('echo "again $mark"');
+  await terminal.expect(/connection lost/, seenMs);
+  await terminal.expect(/connected again/, 30_000);
+  await terminal.expect(/again kept42/, 30_000);
+  terminal.enter('exit 5');
+  expect(await terminal.exit(30_000)).toBe(5);
+}, 120_000);
