@@ -1,14 +1,18 @@
 import { expect, test } from 'vitest';
 import { crashcartTerminal } from '../support/environment.ts';
+import { eventually } from '../support/eventually.ts';
+import { metricsOf } from '../support/metrics.ts';
 import { startSwallowingProxy } from '../support/swallowing-proxy.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
-// A peer whose packets are lost closes nothing. Whoever waits for it must see it within 30 s.
+// A peer whose packets are lost, or that stands still, closes nothing. Whoever waits for it must see it within 30 s.
 
 nothingLeftAfterEach();
 
 /** 30 s, and what it takes here to ask. */
 const seenMs = 36_000;
+const attached = async (): Promise<number> =>
+  (await metricsOf('controller', 'crashcart_attaches')).reduce((total, each) => total + each, 0);
 
 test('between the plugin and the API server: the plugin says so, comes back by another connection, and the shell is there', async () => {
   using proxy = await startSwallowingProxy();
@@ -22,5 +26,19 @@ test('between the plugin and the API server: the plugin says so, comes back by a
   await terminal.expect(/connected again/, 30_000);
   await terminal.expect(/again kept42/, 30_000);
   terminal.enter('exit 5');
+  expect(await terminal.exit(30_000)).toBe(5);
+}, 120_000);
+
+test('between the gateway and a client that stands still: the gateway lets go of it, and it comes back when it moves again', async () => {
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools']);
+  terminal.enter('mark=kept$((40+2)); echo $mark');
+  await terminal.expect(/kept42/, 30_000);
+  await eventually(async () => expect(await attached()).toBe(1));
+  terminal.kill('SIGSTOP');
+  await eventually(async () => expect(await attached()).toBe(0), seenMs);
+  terminal.kill('SIGCONT');
+  await terminal.expect(/connected again/, 30_000);
+  terminal.enter('echo "again $mark"; exit 5');
+  await terminal.expect(/again kept42/, 30_000);
   expect(await terminal.exit(30_000)).toBe(5);
 }, 120_000);
