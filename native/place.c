@@ -62,6 +62,17 @@ static void put(int dev, const char *name, int mount)
 	close(target);
 }
 
+/* What a shell expects to find, where the container has none of it. */
+static void add_links(int dev)
+{
+	static const char *const links[][2] = {
+		{ "pts/ptmx", "ptmx" }, { "/proc/self/fd", "fd" },
+		{ "fd/0", "stdin" }, { "fd/1", "stdout" }, { "fd/2", "stderr" },
+	};
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+		check("cover", symlinkat(links[i][0], dev, links[i][1]) == 0 || errno == EEXIST, "symlinkat(%s)", links[i][1]);
+}
+
 static int cover_dev(int dev, bool toolbox)
 {
 	/* ptmx is made again as a link: a device node of that name looks for `pts` beside itself, in the covered directory. */
@@ -69,7 +80,7 @@ static int cover_dev(int dev, bool toolbox)
 	static const char *const both[] = { "pts", POINT, NULL };
 	static const char *const pts[] = { "pts", NULL };
 	int covered = cover(dev, omit, toolbox ? both : pts);
-	check("cover", symlinkat("pts/ptmx", covered, "ptmx") == 0, "symlinkat(ptmx)");
+	add_links(covered);
 	return covered;
 }
 
@@ -84,7 +95,7 @@ static int cover_root(int root, bool toolbox)
 	check("cover", dev >= 0, "open(/dev)");
 	check("cover", mkdirat(dev, "pts", 0755) == 0, "mkdirat(pts)");
 	check("cover", !toolbox || mkdirat(dev, POINT, 0755) == 0, "mkdirat(" POINT ")");
-	check("cover", symlinkat("pts/ptmx", dev, "ptmx") == 0, "symlinkat(ptmx)");
+	add_links(dev);
 	return dev;
 }
 

@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hostTools } from '../../builder/debian/host-tools.ts';
+import { hostArchitecture, readLock } from '../../builder/debian/lock.ts';
 import { describe } from '../../src/base/errors.ts';
 import { capabilityNames } from '../../src/linux/capabilities.ts';
 import type { Fd, Kernel, Pid } from '../../src/linux/kernel.ts';
@@ -46,6 +48,7 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
   mkdirSync(rootfs);
   if (options.frozenRoot) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', rootfs]);
   makeRootfs(rootfs, options);
+  if (options.squashedRoot) await squash(rootfs);
   const { bounding } = parseProcessStatus(readFileSync('/proc/self/status', 'utf8')).capabilities;
   const spec = ociSpec(id, options, capabilityNames(bounding));
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
@@ -64,6 +67,7 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
   if (options.dev === 'shared') inMounts(pid, '--make-rshared', '/dev');
   if (options.dev === 'covered') inMounts(pid, '-t', 'tmpfs', 'tmpfs', '/dev');
   if (options.frozenRoot) execFileSync('mount', ['-o', 'remount,ro', rootfs]);
+  options.onceRunning?.(`/proc/${pid}/root`);
   const kill = async (): Promise<void> => {
     if (signalPidfd(kernel, pidfd, 'SIGKILL')) await waitPidfd(kernel, pidfd);
   };
@@ -81,7 +85,7 @@ export async function startContainer(kernel: Kernel, options: ContainerOptions =
       closeAll(kernel, pidfd as Fd);
       runc('delete', '--force', id);
       removeCgroups();
-      if (options.frozenRoot) execFileSync('umount', [rootfs]);
+      if (options.frozenRoot || options.squashedRoot) execFileSync('umount', [rootfs]);
       rmSync(bundle, { recursive: true, force: true });
     },
   };
@@ -114,6 +118,14 @@ function removeCgroups(): void {
       }
     }
   }
+}
+
+/** By the toolbox builder's own mksquashfs: the machine needs none. */
+async function squash(rootfs: string): Promise<void> {
+  const tool = await hostTools(readLock(hostArchitecture()), process.env);
+  const image = `${rootfs}.squashfs`;
+  await tool('usr/bin/mksquashfs', [rootfs, image, '-noappend', '-quiet', '-no-progress']);
+  execFileSync('mount', ['-t', 'squashfs', '-o', 'loop,ro', image, rootfs]);
 }
 
 function makeRootfs(rootfs: string, options: ContainerOptions): void {

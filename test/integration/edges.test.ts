@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CrashcartError, describe as inWords } from '../../src/base/errors.ts';
+import { mountOf, parseMountinfo } from '../../src/linux/mountinfo.ts';
 import { readRecords } from '../../src/node-agent/mount/journal.ts';
 import { sessionsCgroup } from '../../src/node-agent/session/cgroup-path.ts';
 import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
@@ -117,6 +119,33 @@ describe('the end of the container', () => {
     expect(await session.cleanup()).toEqual({});
   });
 
+  it.each(both)(
+    'while it is being entered, visibility %s, is a refusal or the end of its session',
+    async (visibility) => {
+      await using other = await startContainer(agent.kernel);
+      const before = traces(other);
+      const became = new Map<string, number>();
+      for (let round = 0; round < 20; round++) {
+        await using container = await startContainer(agent.kernel);
+        const starting = start(agent, container, { visibility, tty: round % 2 === 0, command: shell('sleep 100') });
+        starting.catch(() => {}); // it is looked at below
+        await sleep(round * 2);
+        await container.kill();
+        const end = await starting.then(
+          async (session) => {
+            const exit = await session.exited;
+            expect(await session.cleanup()).toEqual({});
+            return exit.containerExited ? 'ended' : `${exit.code}`;
+          },
+          (error: CrashcartError) => (error.reason === 'ContainerNotRunning' ? error.reason : inWords(error)),
+        );
+        became.set(end, (became.get(end) ?? 0) + 1);
+      }
+      expect([...became.keys()].filter((end) => end !== 'ended' && end !== 'ContainerNotRunning')).toEqual([]);
+      expect(traces(other)).toEqual(before);
+    },
+  );
+
   it('before the start is a refusal', async () => {
     await using container = await startContainer(agent.kernel);
     await container.kill();
@@ -172,6 +201,27 @@ function stateOf(pid: number): string {
     return 'gone';
   }
 }
+
+describe('two hundred containers at once', () => {
+  it('show the toolbox of one superblock, and keep nothing of it', async () => {
+    await using containers = new AsyncDisposableStack();
+    const all: Container[] = [];
+    for (let at = 0; at < 200; at++) all.push(containers.use(await startContainer(agent.kernel)));
+    const before = all.map(traces);
+    const open = await Promise.all(
+      all.map((container, at) => start(agent, container, { visibility: both[at % 2]!, command: shell('sleep 1000') })),
+    );
+    await using _open = new AsyncDisposableStack();
+    for (const session of open) _open.use(session);
+    const devices = open.map(
+      ({ pid }) => mountOf(parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8')), '/dev/crashcart')?.device,
+    );
+    expect(new Set(devices).size).toBe(1);
+    expect(devices[0]).toMatch(/^\d+:\d+$/);
+    for (const left of await Promise.all(open.map((session) => session.cleanup()))) expect(left).toEqual({});
+    expect(all.map(traces)).toEqual(before);
+  }, 400_000);
+});
 
 describe('sixty sessions one after another', () => {
   it('leave no descriptor, cgroup, mount or process', async () => {

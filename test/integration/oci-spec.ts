@@ -17,6 +17,8 @@ export interface ContainerOptions {
   readonly dev?: 'normal' | 'readonly' | 'none' | 'covered' | 'shared';
   /** After the start the file system of the root directory itself becomes read-only, not just its mount. */
   readonly frozenRoot?: boolean;
+  /** The root directory is a squashfs image. */
+  readonly squashedRoot?: boolean;
   readonly hostPid?: boolean;
   readonly hostNetwork?: boolean;
   readonly hostIpc?: boolean;
@@ -36,6 +38,8 @@ export interface ContainerOptions {
   readonly cwd?: string;
   /** Prepares the container's root directory. */
   readonly prepare?: (rootfs: string) => void;
+  /** Once it runs; its root directory as the machine sees it, with the container's mounts. */
+  readonly onceRunning?: (root: string) => void;
 }
 
 export interface IdMapping {

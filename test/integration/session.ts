@@ -180,9 +180,10 @@ function listDev(container: Container): string {
   }
 }
 
-/** Those of the machine that are in the container's network namespace: every session joins it. */
+/** Those of the machine that are in a namespace of the container's own that every session joins. */
 function processesOf(pid: number): number {
-  const wanted = namespaceOf(pid, 'net');
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && namespaceOf(Number(name), 'net') === wanted)
-    .length;
+  const own = (['net', 'ipc'] as const).find((name) => namespaceOf(pid, name) !== namespaceOf('self', name));
+  if (own === undefined) return 0; // the cgroup of a session is all that tells its processes from the machine's
+  const wanted = namespaceOf(pid, own);
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && namespaceOf(Number(name), own) === wanted).length;
 }

@@ -25,6 +25,19 @@ describe('entryError', () => {
     expect(error.message).toContain('has a file of its own at /dev/crashcart');
   });
 
+  it('shows nothing of a container to a terminal that could harm it', () => {
+    const error = entryError({ type: 'error', step: 'occupied', errno: 17, detail: '\u001b]52;c;x\u0007' });
+    expect(error.message).not.toContain('\u001b');
+  });
+
+  it('points from a root that takes nothing to the other visibility', () => {
+    const error = entryError({ type: 'error', step: 'mountpoint', errno: 30, detail: 'mkdirat(/dev)' });
+    expect(error).toMatchObject({
+      reason: 'ContainerUnsupported',
+      message: expect.stringContaining('visibility Session'),
+    });
+  });
+
   it('knows a container that ended, and keeps the failed step and errno of the rest as the cause', () => {
     expect(entryError({ type: 'error', step: 'setns', errno: 3, detail: 'x' }).reason).toBe('ContainerNotRunning');
     const error = entryError({ type: 'error', step: 'place', errno: 30, detail: 'move_mount(\u001b[31m)' });

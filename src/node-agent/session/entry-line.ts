@@ -35,7 +35,7 @@ export const doesNotAnswer = (): CrashcartError =>
     'Entering the container took too long: one of its file systems does not answer; look at its network and FUSE mounts.',
   );
 
-const esrch = 3;
+const [esrch, erofs] = [3, 30];
 
 /** The one sentence for a person; the failed step and its errno stay in the cause. */
 export function entryError({ step, errno, detail }: Extract<EntryLine, { type: 'error' }>): CrashcartError {
@@ -54,6 +54,13 @@ export function entryError({ step, errno, detail }: Extract<EntryLine, { type: '
     return new CrashcartError(
       reasons.ContainerNotRunning,
       'The container ended while it was being entered: try again once it runs.',
+      { cause },
+    );
+  }
+  if (step === 'mountpoint' && errno === erofs) {
+    return new CrashcartError(
+      reasons.ContainerUnsupported,
+      'The container has no directory for the toolbox, and its file system takes none: take visibility Session.',
       { cause },
     );
   }

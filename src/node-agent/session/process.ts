@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultShell } from '../../api/names.ts';
+import { CrashcartError, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CgroupLayout } from '../../linux/cgroup.ts';
 import { sealProgram } from '../../linux/descriptors.ts';
@@ -24,7 +25,7 @@ import { openStdio, type SessionStdio } from './stdio.ts';
 import { type SessionStreams, streamsOf } from './streams.ts';
 import { superviseCommand } from './supervised.ts';
 import type { TakeoverRecord } from './takeover.ts';
-import { examineTarget, type Surroundings } from './target.ts';
+import { containerEnded, examineTarget, hasEnded, type Surroundings } from './target.ts';
 import { verifyProcess } from './verify.ts';
 
 export type * from './request.ts';
@@ -59,6 +60,17 @@ export interface AgentDeps extends ProcessDeps {
  * Invalid, Timeout, Internal), and then nothing is left. A command that is not there is no error here: it exits with 127, as in a shell.
  */
 export async function startProcess(request: ProcessRequest, deps: ProcessDeps): Promise<SessionProcess> {
+  try {
+    return await enter(request, deps);
+  } catch (error) {
+    // Whatever step met the end of the container.
+    const isOurs = error instanceof CrashcartError && error.reason !== reasons.Internal;
+    if (isOurs || !hasEnded(deps.kernel, request.target)) throw error;
+    throw containerEnded(error);
+  }
+}
+
+async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<SessionProcess> {
   const { target } = request;
   await using undo = new AsyncDisposableStack();
   using surroundings = examineTarget(deps.kernel, target);

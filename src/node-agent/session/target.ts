@@ -1,10 +1,11 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { allCapabilities, type CapabilityMask } from '../../linux/capabilities.ts';
+import { hasErrno } from '../../linux/errno.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
 import { namespaceOf, namespacesToJoin } from '../../linux/namespaces.ts';
 import { pidfdHasExited } from '../../linux/pidfd.ts';
-import { type IdRange, parseIdMap, parseProcessStatus, toHostId } from '../../linux/proc.ts';
+import { type IdRange, isEnding, parseIdMap, parseProcessStatus, toHostId } from '../../linux/proc.ts';
 import { findSecurityModule, type SecurityModule } from '../../linux/security-module.ts';
 import type { ProcessTarget } from './request.ts';
 
@@ -55,8 +56,21 @@ export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundin
   }
 }
 
-export const containerEnded = (): CrashcartError =>
-  new CrashcartError(reasons.ContainerNotRunning, 'The container is not running any more: try again once it runs.');
+export const containerEnded = (cause?: unknown): CrashcartError =>
+  new CrashcartError(reasons.ContainerNotRunning, 'The container is not running any more: try again once it runs.', {
+    cause,
+  });
+
+/** Or has begun to, when it takes its pid namespace with it and has no namespace to compare any more. */
+export function hasEnded(kernel: Kernel, { pid, pidfd }: ProcessTarget): boolean {
+  try {
+    const ending = isEnding(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return ending || pidfdHasExited(kernel, pidfd as Fd);
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ESRCH')) return true;
+    throw error;
+  }
+}
 
 /** A process in the host's or the agent's own mount namespace is no container, but a virtual machine's monitor or a sandbox. */
 function requireContainer(mountNamespace: string | undefined): void {
