@@ -126,8 +126,11 @@ static void hear(int poke)
 		;
 }
 
-/* An ended session waits so long for an agent to come and ask how it ended. */
-#define REMEMBER_NS (3600ull * 1000000000u)
+/* An ended session waits so long for an agent to come and ask how it ended. `make REMEMBER_SECONDS=…`, for tests. */
+#ifndef REMEMBER_SECONDS
+#define REMEMBER_SECONDS 3600
+#endif
+#define REMEMBER_NS (REMEMBER_SECONDS * 1000000000ull)
 
 /* Nanoseconds until the lease is over; ends the session when it is, and us when nobody has asked for it since. */
 static uint64_t watch_lease(const struct request *request)

@@ -21,7 +21,7 @@ import type { Container } from './container.ts';
 
 const build = join(import.meta.dirname, '../../build');
 
-const defaultEnter = join(build, 'native/crashcart-enter');
+export const defaultEnter = join(build, 'native/crashcart-enter');
 
 export const toolboxDirectory = process.env['CRASHCART_TEST_TOOLBOXES'] ?? join(build, 'toolbox');
 
@@ -68,7 +68,11 @@ let sessions = 0;
 export type Request = Partial<Omit<ProcessRequest, 'profile'>> & { readonly profile?: ProfileName };
 
 /** A non-interactive `general` session of visibility Session, unless told otherwise. */
-export function start(agent: Agent, container: Container, request: Request): Promise<SessionProcess> {
+export function start(
+  agent: Agent | Omit<Agent, keyof Disposable>,
+  container: Pick<Container, 'target'>,
+  request: Request,
+): Promise<SessionProcess> {
   const uid = `session-${process.pid}-${++sessions}`;
   return startProcess(
     {

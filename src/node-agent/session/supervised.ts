@@ -97,6 +97,8 @@ export function superviseCommand(
     onChange: followed.onChange,
     poke: followed.poke,
     letGo: () => {
+      // So that the supervisor sees its lease, which it would else wait for without an end.
+      followed.poke();
       if (waiting) open(gate.write);
       closeGate();
     },
