@@ -51,7 +51,7 @@ struct request {
 	int homes[MAX_JOINS]; /* cgroups of the supervisors, one a hierarchy, outside of the agent's */
 	int nhomes;
 	int joined[2];   /* made here: a byte on this pipe says that the inner half is in all its cgroups */
-	unsigned long namespaces; /* CLONE_NEW* flags to join, without CLONE_NEWUSER */
+	uint64_t namespaces; /* CLONE_NEW* flags to join, without CLONE_NEWUSER */
 	bool userns;
 	bool tty;
 	bool nonewprivs;

@@ -29,7 +29,7 @@ void join_cgroups(const int *cgroups, int count, pid_t pid)
 void join_namespaces(const struct request *request)
 {
 	if (request->namespaces != 0)
-		check("setns", setns(request->pidfd, (int)request->namespaces) == 0, "setns(pidfd, 0x%lx)", request->namespaces);
+		check("setns", setns(request->pidfd, (int)request->namespaces) == 0, "setns(pidfd, 0x%jx)", (uintmax_t)request->namespaces);
 }
 
 static void drop_bounding(uint64_t keep)

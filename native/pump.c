@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,11 @@ static void add_source(int fd, uint64_t channel)
 
 void open_session(const struct request *request)
 {
+	struct stat memory;
+	/* Behind the end of a file that is too short there is a signal, not memory. */
+	check("memory", fstat(request->ring, &memory) == 0, "fstat(ring)");
+	if (memory.st_size < (off_t)sizeof *session)
+		fail("memory", EINVAL, "a ring of %jd bytes", (intmax_t)memory.st_size);
 	session = mmap(NULL, sizeof *session, PROT_READ | PROT_WRITE, MAP_SHARED, request->ring, 0);
 	check("memory", session != MAP_FAILED, "mmap(ring)");
 	wake = request->wake;
