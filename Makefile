@@ -38,6 +38,9 @@ bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 bench-toolbox: deps root ## Builds, sizes and starts of the toolbox in every format (root)
 	@$(NODE) bench/toolbox.ts
 
+bench-enter: deps root images binaries ## Into a container beside nsenter, placing, and what 200 sessions weigh; two minutes (root)
+	@$(NODE) bench/enter/main.ts
+
 bench-scale: deps ## A thousand attached clients, five thousand agents on two gateways; no cluster, a few minutes
 	@$(NODE) bench/scale/main.ts
 
@@ -104,4 +107,4 @@ node_modules/.package-lock.json: package.json package-lock.json | preflight
 	@npm_config_nodedir=$(NODE_HOME) npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-toolbox bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes kernel-tools kernels kill-cycles root deps binaries
+.PHONY: help demo test cluster cluster-down images toolbox prove bench bench-toolbox bench-enter bench-scale soak fuzz fuzz-short lint format types unit integration e2e clean preflight runtimes kernel-tools kernels kill-cycles root deps binaries

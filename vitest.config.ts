@@ -33,7 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernels',
-          include: ['test/kernels/core.kernel.ts', 'test/integration/{edges,confinement,superblock}.test.ts'],
+          include: ['test/kernels/core.kernel.ts', 'test/integration/{confinement,superblock}.test.ts'],
           fileParallelism: false,
           // A processor made of software is ten times as slow, and the machine below it may be busy.
           testTimeout: 240_000,

@@ -32,8 +32,13 @@ export interface Agent extends Disposable {
 }
 
 /** What an agent opens at its start, with the real toolbox (`make toolbox`) and program (`make -C native`). */
-export function openAgent({ enterFile = defaultEnter, toolboxes = toolboxDirectory } = {}): Agent {
-  const stateDirectory = mkdtempSync(join(tmpdir(), 'crashcart-it-state-'));
+export function openAgent({
+  enterFile = defaultEnter,
+  toolboxes = toolboxDirectory,
+  /** In which directory the agent keeps its own. */
+  states = tmpdir(),
+} = {}): Agent {
+  const stateDirectory = mkdtempSync(join(states, 'crashcart-it-state-'));
   const deps = openDeps(stateDirectory, enterFile, toolboxes);
   const { kernel } = deps;
   return {
@@ -120,6 +125,9 @@ export async function run(
 
 export const shell = (script: string): readonly string[] => ['sh', '-c', script];
 
+/** A processor made of software is slow: test/kernels asks for more. */
+const patienceMs = 10_000 * Number(process.env['CRASHCART_TEST_PATIENCE'] ?? 1);
+
 /** Types into a terminal and waits for what it shows. */
 export class Typist {
   readonly #session: SessionProcess;
@@ -138,7 +146,7 @@ export class Typist {
 
   /** What was shown up to and with the first match, which is then forgotten. */
   async waitFor(pattern: RegExp): Promise<string> {
-    for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(2)) {
+    for (const deadline = Date.now() + patienceMs; Date.now() < deadline; await sleep(2)) {
       const match = pattern.exec(this.#seen);
       if (!match) continue;
       const end = match.index + match[0].length;

@@ -30,7 +30,7 @@ mkdir -p '${out}/on/toolboxes'
 cp build/toolbox/default.erofs '${out}/on/toolboxes/'
 node test/kernels/facts.ts '${out}/on' >'${out}/facts.json'
 rm -r '${out}/on'
-node node_modules/vitest/vitest.mjs run --project kernels --reporter=default --reporter=json --outputFile.json='${out}/report.json'
+CRASHCART_TEST_PATIENCE=10 node node_modules/vitest/vitest.mjs run --project kernels --reporter=default --reporter=json --outputFile.json='${out}/report.json'
 `;
 
 async function main(args: readonly string[]): Promise<number> {
