@@ -1,7 +1,7 @@
 import type { ProfileName } from '../api/debug-session.ts';
 import type { Logger } from '../base/log.ts';
 import type { Host } from './host.ts';
-import type { RuntimeChoice } from './runtimes/runtimes.ts';
+import type { RuntimeChoice } from './runtimes/choice.ts';
 import type { User } from './session/request.ts';
 
 /** A command line, understood. */

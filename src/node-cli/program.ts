@@ -6,7 +6,7 @@ import { completionScript } from './completion.ts';
 import { helpText } from './help.ts';
 import { complain, type Host, loggerOf } from './host.ts';
 import type { Invocation } from './invocation.ts';
-import { parseRuntimeChoice } from './runtimes/runtimes.ts';
+import { parseRuntimeChoice } from './runtimes/choice.ts';
 import { parseCapability, parseUser } from './session/request.ts';
 
 /** Crashcart's own failure, as docker, podman and env have it; a command may end with any other. */

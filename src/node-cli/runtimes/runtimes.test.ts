@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { CrashcartError, reasons } from '../../base/errors.ts';
+import { parseRuntimeChoice } from './choice.ts';
 import type { Candidate, Runtime, RuntimeName } from './runtime.ts';
-import { listAll, parseRuntimeChoice } from './runtimes.ts';
+import { listAll } from './runtimes.ts';
 
 const runtime = (name: RuntimeName, list: () => Promise<readonly Partial<Candidate>[]>): Runtime => ({
   name,

@@ -1,8 +1,6 @@
 import { CrashcartError, reasons } from '../../base/errors.ts';
-import { usage } from '../command-line.ts';
 import { runtimeNames } from '../command-table.ts';
-import { openDocker } from './docker.ts';
-import { openPodman } from './podman.ts';
+import type { RuntimeChoice } from './choice.ts';
 import { processes } from './process.ts';
 import { isOnPath } from './programs.ts';
 import type { Candidate, Runtime, RuntimeName } from './runtime.ts';
@@ -20,22 +18,6 @@ export interface Listing {
   readonly failures: readonly CrashcartError[];
 }
 
-/** What `--runtime NAME[=SOCKET]` asks for. */
-export interface RuntimeChoice {
-  readonly name: RuntimeName;
-  readonly socket?: string;
-}
-
-export function parseRuntimeChoice(text: string): RuntimeChoice {
-  const [name = '', socket] = text.split(/=(.*)/s);
-  if (!isRuntimeName(name)) throw usage(`--runtime is one of ${runtimeNames.join(', ')}, not "${name}"`);
-  if (socket !== undefined && !socket.startsWith('/'))
-    throw usage(`the socket of --runtime ${name} must be an absolute path`);
-  return { name, ...(socket === undefined ? {} : { socket }) };
-}
-
-const isRuntimeName = (name: string): name is RuntimeName => (runtimeNames as readonly string[]).includes(name);
-
 /** Of those that were chosen, or of all whose socket (or, for podman, program) is there. */
 export async function openRuntimes(
   choices: readonly RuntimeChoice[],
@@ -48,13 +30,18 @@ export async function openRuntimes(
 async function openAll({ name, socket }: RuntimeChoice, env: NodeJS.ProcessEnv): Promise<readonly Runtime[]> {
   if (name === 'pid') return [processes];
   const sockets = socket === undefined ? socketsOf(name, env) : [socket];
+  // HTTP and gRPC are loaded only where there is somebody to speak them with: both take longer than the rest of the program.
   switch (name) {
-    case 'docker':
+    case 'docker': {
+      if (sockets.length === 0) return [];
+      const { openDocker } = await import('./docker.ts');
       return sockets.map(openDocker);
-    case 'podman':
-      if (sockets.length === 0) return isOnPath('podman') ? [openPodman(undefined)] : [];
-      return sockets.map(openPodman);
-    // gRPC is loaded only where there is somebody to speak it with.
+    }
+    case 'podman': {
+      if (sockets.length === 0 && !isOnPath('podman')) return [];
+      const { openPodman } = await import('./podman.ts');
+      return sockets.length === 0 ? [openPodman(undefined)] : sockets.map(openPodman);
+    }
     case 'containerd': {
       if (sockets.length === 0) return [];
       const { openContainerd } = await import('./containerd/containerd.ts');
