@@ -4,9 +4,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { buildBundle, programs } from '../../builder/bundle/bundles.ts';
 import { shippedProfiles } from '../../src/api/profile-rules.ts';
 import type { AgentLink } from '../../src/gateway/agent-link.ts';
+import { capabilityMask } from '../../src/linux/capabilities.ts';
+import { assembleFilter } from '../../src/linux/seccomp/filter.ts';
+import { runtimeDefault } from '../../src/node-agent/session/seccomp.ts';
 import type { DesiredSession } from '../../src/wire/agent-protocol.ts';
 import { castCodes, parseEvent } from '../../src/wire/asciicast.ts';
 import { channels } from '../../src/wire/channel.ts';
@@ -15,6 +19,7 @@ import { encodeProgress, parseResumption } from '../../src/wire/resume.ts';
 import { exitOfStatus } from '../../src/wire/status.ts';
 import { cgroupProcesses, hierarchies } from '../cluster/cgroup.ts';
 import { type AgentProcess, freePort, launchAgent } from '../support/agent-process.ts';
+import { compileStatic } from '../support/compile.ts';
 import { type Containerd, type RunningContainer, startContainerd } from '../support/containerd/containerd.ts';
 import { type Loopback, startLoopback } from '../support/gateway-loopback.ts';
 
@@ -52,8 +57,8 @@ interface Agent {
   readonly exited: Promise<number | null>;
 }
 
-async function startAgent(): Promise<Agent> {
-  const { process: agent, log, port, exited } = await launch();
+async function startAgent(under: readonly string[] = []): Promise<Agent> {
+  const { process: agent, log, port, exited } = await launch(under);
   const connected = () => gateway.registry.get('node-1')?.sessions() !== undefined;
   await expect
     .poll(connected, { timeout: 15_000, message: 'the agent dials' })
@@ -68,13 +73,14 @@ async function startAgent(): Promise<Agent> {
   return { process: agent, link: gateway.registry.get('node-1')!, log, get, exited };
 }
 
-async function launch(): Promise<AgentProcess> {
+async function launch(under: readonly string[] = []): Promise<AgentProcess> {
   const launched = await launchAgent({
     criSocket: containerd.socket,
     state: join(directory, 'state'),
     recordings: join(directory, 'recordings'),
     gateway,
     tokenFile: join(directory, 'token'),
+    under,
   });
   running.add(launched.process);
   void launched.exited.then(() => running.delete(launched.process));
@@ -307,6 +313,29 @@ test('two agents at once: the newer stands by, and has the sessions as soon as t
   const link = gateway.registry.get('node-1')!;
   expect(phaseOf(link, desired('6').uid)).toBe('Running');
   await endOf({ ...newer, link, get: older.get });
+});
+
+test('an agent works under the seccomp filter that the runtime gives a container with its capabilities', async () => {
+  const values = readFileSync(join(project, 'charts/crashcart/values.yaml'), 'utf8');
+  const { agent: chosen } = parseYaml(values) as { agent: { capabilities: string[] } };
+  const filter = runtimeDefault(capabilityMask(chosen.capabilities.map((name) => `CAP_${name}`)));
+  const file = join(directory, 'filter');
+  writeFileSync(file, assembleFilter(filter, process.arch === 'arm64' ? 'arm64' : 'x64'));
+  const under = [compileStatic(join(import.meta.dirname, 'filtered.c')), file];
+  const first = await startAgent(under);
+  expect(readFileSync(`/proc/${first.process.pid}/status`, 'utf8')).toMatch(/^Seccomp:\s+2$/m);
+  await first.link.put({ ...desired('7'), tty: true });
+  await expect.poll(() => phaseOf(first.link, desired('7').uid)).toBe('Running');
+  first.process.kill('SIGKILL');
+  await first.exited;
+  await disconnected();
+  const second = await startAgent(under);
+  expect(phaseOf(second.link, desired('7').uid)).toBe('Running');
+  const script = 'mount -t tmpfs none /mnt 2>/dev/null || mount -t tmpfs none /tmp; strace -o /dev/null true && exit 6';
+  const command = ['sh', '-c', `mkdir -p /tmp /mnt; ${script}`];
+  await second.link.put({ ...desired('8'), profile: 'sysadmin', rules: shippedProfiles.sysadmin, command });
+  expect((await take(second.link, desired('8').uid, 0)).exit).toMatchObject({ code: 6 });
+  await endOf(second);
 });
 
 test('an agent without its runtime says so, is alive but not ready, and stops when told', async () => {

@@ -14,6 +14,8 @@ export interface AgentPlaces {
   readonly recordings?: string;
   readonly gateway: Pick<Loopback, 'tunnelPort' | 'directory'>;
   readonly tokenFile: string;
+  /** A program that starts it, with its arguments. */
+  readonly under?: readonly string[];
 }
 
 export interface AgentProcess {
@@ -39,7 +41,8 @@ export async function launchAgent(places: AgentPlaces): Promise<AgentProcess> {
     'metrics-port': `${port}`,
   };
   const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-  const agent = spawn(process.execPath, [join(project, programs.agent.out), ...args], {
+  const [file = '', ...rest] = [...(places.under ?? []), process.execPath, join(project, programs.agent.out), ...args];
+  const agent = spawn(file, rest, {
     env: { NODE_NAME: 'node-1', PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
