@@ -60,7 +60,7 @@ export async function startKillNode() {
   const gateway = await startLoopback({ agent: false });
   const cri = connectCri(containerd.socket);
   const cgroups = findCgroups(cgroupRoot);
-  const hostMounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const hostMounts = toolboxMounts();
   let target = await startTarget();
   let agent: AgentProcess | undefined;
   const agents = new Set<AgentProcess>();
@@ -167,7 +167,9 @@ export async function startKillNode() {
 
     /** A line for each thing that a node without sessions has not. */
     leftovers: (): string[] => [
-      ...differs("the node's mounts", hostMounts, readFileSync('/proc/self/mountinfo', 'utf8')),
+      ...toolboxMounts()
+        .filter((line) => !hostMounts.includes(line))
+        .map((line) => `mount on the node: ${line}`),
       ...differs("the container's mounts", target.mounts, mountsOf(target.pid)),
       ...differs("the container's /dev", target.dev, devOf(target.pid)),
       ...sessionNames().map((name) => `cgroup ${name}`),
@@ -224,8 +226,14 @@ const desired = ({ running, podUid }: Target, session: PlannedSession): DesiredS
   };
 };
 
+/** On the node itself; what others mount and unmount there meanwhile is theirs. */
+const toolboxMounts = (): string[] =>
+  mountsOf('self')
+    .split('\n')
+    .filter((line) => /\/dev\/crashcart| - erofs /.test(line));
+
 const isThere = (pid: number): boolean => existsSync(`/proc/${pid}/root/dev`);
-const mountsOf = (pid: number): string => readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
+const mountsOf = (pid: number | 'self'): string => readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
 const devOf = (pid: number): string => readdirSync(`/proc/${pid}/root/dev`).sort().join(' ');
 
 const differs = (what: string, before: string, now: string): string[] =>

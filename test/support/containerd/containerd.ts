@@ -9,6 +9,7 @@ import { build } from '../../cluster/build.ts';
 import { removeCgroups } from '../../cluster/cgroup.ts';
 import { run, systemPath, until } from '../../cluster/command.ts';
 import { buildTestImages, testImages } from '../../cluster/test-images.ts';
+import { eventually } from '../eventually.ts';
 import { makingDescriptor } from './descriptor.ts';
 
 export interface PodOptions {
@@ -207,5 +208,6 @@ async function runContainer(call: Call, options: PodOptions, place: Place): Prom
 
 async function removePod(call: Call, podSandboxId: string): Promise<void> {
   await call('StopPodSandbox', { podSandboxId });
-  await call('RemovePodSandbox', { podSandboxId });
+  // It may not have noticed yet that a container has ended.
+  await eventually(() => call('RemovePodSandbox', { podSandboxId }), 10_000);
 }
