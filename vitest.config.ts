@@ -29,11 +29,11 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      // What `make kernels` runs inside each kernel, beside some files of the integration tests.
+      // What `make kernels` runs inside each kernel.
       {
         test: {
           name: 'kernels',
-          include: ['test/kernels/core.kernel.ts', 'test/integration/{confinement,superblock}.test.ts'],
+          include: ['test/kernels/core.kernel.ts'],
           fileParallelism: false,
           // A processor made of software is ten times as slow, and the machine below it may be busy.
           testTimeout: 240_000,

@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
+import { findCgroups } from '../../src/linux/cgroup.ts';
+import { cgroupRoot } from '../../test/integration/cgroups.ts';
 import { type Container, startContainer } from '../../test/integration/container.ts';
 import { type Agent, openAgent, run, shell, start } from '../../test/integration/session.ts';
 import { summarize, table } from '../statistics.ts';
@@ -33,10 +35,20 @@ async function timesOf(): Promise<string> {
 async function promptTable(agent: Agent, container: Container): Promise<string> {
   // For nsenter, which brings no toolbox of its own.
   await using _toolbox = await start(agent, container, { visibility: 'Container', command: ['sleep', '100000'] });
+  // On a node of today there are no hierarchies of v1, in each of which a move waits for some milliseconds: as if there were none.
+  const { unified, legacy } = findCgroups(cgroupRoot);
+  using modern =
+    legacy.length > 0 && unified !== undefined ? openAgent({ states: '/run', cgroups: unified }) : undefined;
+  // Another agent's toolbox is not this one's: a container of its own.
+  await using other = await startContainer(agent.kernel);
+  if (modern) await run(modern, other, shell('exit 0'));
   const contenders: Readonly<Record<string, () => Promise<number>>> = {
     '`nsenter -a`, the toolbox already there': () => nsenterToPrompt(agent, container),
     'a session, visibility Session': () => sessionToPrompt(agent, container, 'Session'),
     'a session, visibility Container': () => sessionToPrompt(agent, container, 'Container'),
+    ...(modern
+      ? { 'a session, visibility Session, cgroup v2 alone': () => sessionToPrompt(modern, other, 'Session') }
+      : {}),
   };
   const rows = new Map(Object.keys(contenders).map((name) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++)

@@ -37,9 +37,11 @@ export function openAgent({
   toolboxes = toolboxDirectory,
   /** In which directory the agent keeps its own. */
   states = tmpdir(),
+  /** Where the hierarchies that it uses are mounted. */
+  cgroups = cgroupRoot,
 } = {}): Agent {
   const stateDirectory = mkdtempSync(join(states, 'crashcart-it-state-'));
-  const deps = openDeps(stateDirectory, enterFile, toolboxes);
+  const deps = openDeps(stateDirectory, enterFile, toolboxes, cgroups);
   const { kernel } = deps;
   return {
     kernel,
@@ -57,12 +59,13 @@ export const openDeps = (
   stateDirectory: string,
   enterFile = defaultEnter,
   toolboxes = toolboxDirectory,
+  cgroups = cgroupRoot,
 ): AgentDeps & Disposable =>
   openProcessDeps({
     kernel: loadKernel(),
     enterFile,
     toolboxDirectory: toolboxes,
-    cgroupRoot,
+    cgroupRoot: cgroups,
     stateDirectory,
     log: silentLogger,
   });
