@@ -1,5 +1,5 @@
 /** Prints what this kernel is and has, found by calls, as JSON. Run by root inside each of them. */
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/base/log.ts';
@@ -44,12 +44,24 @@ async function examine(directory: string): Promise<Facts> {
   closeAll(kernel, mount);
   return {
     release: release(),
-    features: await probeNode(kernel, cgroups, silentLogger),
+    features: await withChild(cgroups.unified, () => probeNode(kernel, cgroups, silentLogger)),
     toolbox: dev >> 8 === loopMajor ? 'one loop device' : 'the file itself',
     legacyHierarchies: cgroups.legacy.length,
     controllers: cgroups.unified === undefined ? [] : words(join(cgroups.unified, 'cgroup.controllers')),
     securityModules: words('/sys/kernel/security/lsm'),
   };
+}
+
+/** A node has cgroups below the first one, and a machine that has just been booted for us has none. */
+async function withChild<T>(unified: string | undefined, body: () => Promise<T>): Promise<T> {
+  if (unified === undefined) return body();
+  const child = join(unified, 'crashcart-facts');
+  mkdirSync(child);
+  try {
+    return await body();
+  } finally {
+    rmdirSync(child);
+  }
 }
 
 process.stdout.write(JSON.stringify(await examine(process.argv[2] ?? '')));

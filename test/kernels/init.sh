@@ -11,6 +11,7 @@ export PATH=/usr/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
+mount -t securityfs securityfs /sys/kernel/security
 trap 'echo "the guest ends: $?"; sync; poweroff -f' EXIT
 while read -r module; do insmod "/modules/$module"; done </modules/order
 
