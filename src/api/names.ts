@@ -7,6 +7,9 @@ export const plural = 'debugsessions';
 export const shortName = 'dbg';
 export const profileKind = 'DebugProfile';
 export const profilePlural = 'debugprofiles';
+/** Where no APIService may be: what a user creates to be known to the gateway (attach.mode: Ticket). */
+export const attachmentKind = 'DebugAttachment';
+export const attachmentPlural = 'debugattachments';
 
 /** Served by the gateway through the aggregation layer; another group than the CRD's, because APIServices are per group. */
 export const subresourceGroup = 'subresources.crashcart.dev';
@@ -64,3 +67,8 @@ export const attachPath = (namespace: string, name: string): string =>
   subresourcePath(namespace, name, attachSubresource);
 export const recordingPath = (namespace: string, name: string): string =>
   subresourcePath(namespace, name, recordingSubresource);
+
+/** Where the gateway lets in who came through a Service's proxy: a byte stream, in which TLS to the gateway itself begins anew. */
+export const frontDoorPath = '/front-door';
+/** As `services/proxy` names it, and so a Role: scheme, Service and port. */
+export const frontDoorService = `https:${gatewayService}:443`;

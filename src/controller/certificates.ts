@@ -31,6 +31,8 @@ export interface CertificatesOptions {
   readonly wallClock?: () => number;
   /** Of a serving certificate; renewed when a third of it is left. Default 30 days. */
   readonly lifetimeMs?: number;
+  /** Whether there is an APIService that must trust our authority. */
+  readonly aggregated: boolean;
 }
 
 const keepPeriodMs = 60_000;
@@ -93,6 +95,7 @@ async function keepOnce({
   namespace,
   log,
   lifetimeMs,
+  aggregated,
   wallClock = Date.now,
 }: CertificatesOptions): Promise<void> {
   const now = wallClock();
@@ -106,7 +109,7 @@ async function keepOnce({
   // The agents and the API server learn of a new authority before anything is served with it.
   await Promise.all([
     publishForAgents(client, namespace, authority.cert),
-    publishForAggregator(client, authority.cert, log),
+    aggregated ? publishForAggregator(client, authority.cert, log) : undefined,
   ]);
   await secrets.ensure(
     servingSecret,
@@ -209,7 +212,7 @@ function pairOf({ data }: Secret): KeyPair {
 
 /** Every replica's part: calls `onChange` with the first usable serving certificate and with each later one. */
 export async function followServingCertificate(
-  { client, namespace, log, lifetimeMs = servingLifetimeMs }: CertificatesOptions,
+  { client, namespace, log, lifetimeMs = servingLifetimeMs }: Omit<CertificatesOptions, 'aggregated'>,
   onChange: (pair: KeyPair, expiresAtMs: number) => void,
   signal: AbortSignal,
 ): Promise<void> {

@@ -22,6 +22,8 @@ export interface ControllerConfig {
   readonly reviewEveryMs: number;
   /** How long a session that runs waits for an agent that is away. */
   readonly agentLossMs: number;
+  /** How users come: by the aggregation layer, or by a ticket through the Service's proxy. */
+  readonly attachMode: AttachWay;
   /** Of the serving certificate. */
   readonly certificateLifetimeMs: number;
   /** Whether another (cert-manager) makes the serving certificate and tells the API server whom to trust. */
@@ -41,6 +43,9 @@ export interface ControllerConfig {
   readonly recordingsS3Credentials: string;
   readonly recordingsS3Encryption: string;
 }
+
+export const attachWays = ['Aggregated', 'Ticket'] as const;
+export type AttachWay = (typeof attachWays)[number];
 
 /** From the command line, then from the environment. Prints and exits for --help, --version and for what is wrong. */
 export function parseConfig(
@@ -69,6 +74,9 @@ export function parseConfig(
       new Option('--agent-loss <duration>', 'how long a session that runs waits for an agent that is away')
         .default(agentLossMs, '5m')
         .argParser(duration),
+    )
+    .addOption(
+      new Option('--attach-mode <mode>', 'how users reach the gateway').default('Aggregated').choices(attachWays),
     )
     .addOption(
       new Option('--certificate-lifetime <duration>', 'of the serving certificate, made by ourselves')

@@ -9,6 +9,7 @@ import { S3Store } from '../gateway/recordings/s3-store.ts';
 import { RecordingServer } from '../gateway/recordings/serve.ts';
 import type { RecordingStore } from '../gateway/recordings/store.ts';
 import { GatewayServer } from '../gateway/server.ts';
+import { FrontDoor } from '../gateway/tickets/front-door.ts';
 import { TunnelListener } from '../gateway/tunnel-listener.ts';
 import { createKubeClient } from '../kube/client.ts';
 import type { Connection } from '../kube/connection.ts';
@@ -19,6 +20,7 @@ import { createProfileCache } from '../kube/profile-cache.ts';
 import { followRequestHeaderConfig } from '../kube/request-header.ts';
 import { createReviews } from '../kube/reviews.ts';
 import { createSessionCache } from '../kube/session-cache.ts';
+import { createTickets, sweepTickets } from '../kube/tickets.ts';
 import { followServingCertificate, keepCertificates, publishForeignAuthority } from './certificates.ts';
 import { createCluster } from './cluster.ts';
 import { type ControllerConfig, parseConfig } from './config.ts';
@@ -116,7 +118,9 @@ async function main(): Promise<void> {
       leader.look(session);
     },
   });
-  const gateway = new GatewayServer({ attach, recordings, log });
+  const ticket = config.attachMode === 'Ticket';
+  const frontDoor = ticket ? new FrontDoor({ tickets: createTickets(client), attach, recordings, log }) : undefined;
+  const gateway = new GatewayServer({ attach, recordings, log, ...(frontDoor ? { frontDoor } : {}) });
   const tunnels = new TunnelListener({ registry: agents, namespace, reviews, metrics: metrics.gateway, log });
   const health = await serveHealth(config.metricsPort, { registry: metrics.registry, ready: () => gateway.ready });
   // Discovery answers before anything else is there.
@@ -127,7 +131,7 @@ async function main(): Promise<void> {
     tunnels.setCertificate(pair);
     certificateExpires = expiresAtMs / 1_000;
   };
-  const certificates = { client, namespace, log, lifetimeMs: config.certificateLifetimeMs };
+  const certificates = { client, namespace, log, lifetimeMs: config.certificateLifetimeMs, aggregated: !ticket };
   const keepTrust = config.foreignCertificates ? publishForeignAuthority : keepCertificates;
   const everyReplica = [
     sessions.run(stop),
@@ -135,13 +139,14 @@ async function main(): Promise<void> {
     policies.run(stop),
     followServingCertificate(certificates, onCertificate, stop),
     followRequestHeaderConfig({ client, log, signal: stop, onChange: (header) => gateway.setRequestHeader(header) }),
-    guardUninstall({ client, namespace, agents, log }, stop),
+    guardUninstall({ client, namespace, agents, log, aggregated: !ticket }, stop),
   ];
   await election.run(stop, async (term) => {
     await Promise.all([
       leader.run(term),
       collector.run(term),
       keepTrust(certificates, term),
+      ticket ? sweepTickets(client, log, term) : undefined,
       keepProfiles({ client, profiles, shipped, log }, term),
     ]);
   });

@@ -12,6 +12,8 @@ export interface UninstallOptions {
   readonly namespace: string;
   readonly agents: Pick<Agents, 'get' | 'nodes'>;
   readonly log: Logger;
+  /** Whether there is an APIService to take away. */
+  readonly aggregated: boolean;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface UninstallOptions {
  * agents, so they are ended now: no agent will come back for them.
  */
 export async function guardUninstall(
-  { client, namespace, agents, log }: UninstallOptions,
+  { client, namespace, agents, log, aggregated }: UninstallOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const reflector = new Reflector({
@@ -35,8 +37,8 @@ export async function guardUninstall(
   reflector.onChange((change) => {
     if (done || change.type === 'deleted' || !change.object.terminating) return;
     done = true;
-    log.warn('our namespace is being deleted: removing the APIService', { namespace });
-    void deleteApiService(client, log);
+    log.warn('our namespace is being deleted: sessions end', { namespace });
+    if (aggregated) void deleteApiService(client, log);
     void endSessions(agents, log);
   });
   await reflector.run(signal);

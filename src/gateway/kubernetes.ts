@@ -1,4 +1,5 @@
 /** What the gateway needs of Kubernetes, as small as it can be: src/kube implements it, a test brings a double of its own. */
+import type { DebugAttachment } from '../api/debug-attachment.ts';
 import type { DebugSession } from '../api/debug-session.ts';
 
 export interface UserInfo {
@@ -57,4 +58,11 @@ export interface SessionCache {
     predicate: (session: DebugSession) => boolean,
     timeoutMs: number,
   ): Promise<DebugSession | undefined>;
+}
+
+export interface Tickets {
+  /** Undefined: there is none. Rejects when the API server cannot be asked. */
+  get(namespace: string, name: string): Promise<DebugAttachment | undefined>;
+  /** Whether it was this call that took it away: a ticket opens one connection, whichever replica is asked. */
+  take(ticket: Pick<DebugAttachment, 'namespace' | 'name' | 'uid'>): Promise<boolean>;
 }

@@ -13,12 +13,15 @@ import { identify, isFrontProxy, type RequestHeaderConfig } from './identity.ts'
 import type { UserInfo } from './kubernetes.ts';
 import type { RecordingServer } from './recordings/serve.ts';
 import { refuseRequest, refuseUpgrade } from './refuse.ts';
+import type { FrontDoor } from './tickets/front-door.ts';
 import type { ServingCertificate } from './tunnel-listener.ts';
 
 export interface GatewayServerOptions {
   readonly attach: Pick<AttachServer, 'upgrade' | 'close'>;
   /** Left out: no recordings are served. */
   readonly recordings?: Pick<RecordingServer, 'handles' | 'answer'>;
+  /** Left out: there is no other way in than the API server's aggregation layer. */
+  readonly frontDoor?: FrontDoor;
   readonly log: Logger;
   /** Left out: nothing is accepted until `setCertificate`. */
   readonly certificate?: ServingCertificate;
@@ -45,6 +48,7 @@ export class GatewayServer {
   readonly #options: GatewayServerOptions;
   readonly #server: https.Server;
   readonly #discover: Discovery = createDiscovery();
+  readonly #doorway: Doorway;
   #certificate: ServingCertificate | undefined;
   #requestHeader: RequestHeaderConfig | undefined;
 
@@ -52,6 +56,7 @@ export class GatewayServer {
     this.#options = options;
     this.#certificate = options.certificate;
     this.#requestHeader = options.requestHeader;
+    if (options.certificate) options.frontDoor?.setCertificate(options.certificate);
     this.#server = https.createServer({
       ...this.#context(),
       requestCert: true,
@@ -65,10 +70,10 @@ export class GatewayServer {
     this.#server.keepAliveTimeout = idleMs;
     this.#server.headersTimeout = headersMs;
     // Each may send a megabyte of headers: without a bound, a pod of anybody's could fill our memory.
-    const doorway = new Doorway(options.strangers ?? { places: 256, withinMs: headersMs });
-    this.#server.on('connection', (socket) => doorway.enter(socket as Socket));
+    this.#doorway = new Doorway(options.strangers ?? { places: 256, withinMs: headersMs });
+    this.#server.on('connection', (socket) => this.#doorway.enter(socket as Socket));
     this.#server.on('secureConnection', (socket) => {
-      if (this.#requestHeader && isFrontProxy(socket, this.#requestHeader)) doorway.passed(socket);
+      if (this.#requestHeader && isFrontProxy(socket, this.#requestHeader)) this.#doorway.passed(socket);
     });
     this.#server.on('request', (request, response) => this.#answer(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -78,6 +83,7 @@ export class GatewayServer {
   setCertificate(certificate: ServingCertificate): void {
     this.#certificate = certificate;
     this.#server.setSecureContext(this.#context());
+    this.#options.frontDoor?.setCertificate(certificate);
   }
 
   setRequestHeader(config: RequestHeaderConfig): void {
@@ -98,6 +104,7 @@ export class GatewayServer {
 
   close(): void {
     this.#options.attach.close();
+    this.#options.frontDoor?.close();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -159,7 +166,12 @@ export class GatewayServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Before anything else: a reset by the client during the checks would end the process otherwise.
     socket.on('error', () => socket.destroy());
+    const { frontDoor } = this.#options;
     try {
+      if (frontDoor?.handles(request)) {
+        frontDoor.enter(request, socket, head, () => this.#doorway.passed(request.socket));
+        return;
+      }
       const user = this.#user(request);
       void this.#options.attach.upgrade({ request, socket, head, user });
     } catch (caught) {

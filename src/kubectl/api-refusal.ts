@@ -77,11 +77,17 @@ export const installHint =
 
 const seeService = `see "kubectl get apiservice ${apiServiceName}"`;
 
+/** There is no such group, version or resource in this API server, which is another thing than no such object. */
+export const isNoSuchApi = (caught: unknown): boolean =>
+  caught instanceof ApiRefusal &&
+  caught.code === 404 &&
+  /could not find the requested resource|page not found/.test(caught.message);
+
 function missing(refusal: ApiRefusal, { verb, resource, namespace, name }: Request): string {
   if (refusal.kind === 'namespaces' || /^namespaces "/.test(refusal.message)) {
     return `there is no namespace "${namespace}": see "kubectl get namespaces"`;
   }
-  if (/could not find the requested resource|page not found/.test(refusal.message)) {
+  if (isNoSuchApi(refusal)) {
     if (verb === 'attach') return `the attach service of Crashcart is not there: ${seeService}`;
     return isOurs(resource) ? installHint : `this API server has no ${resource}`;
   }
@@ -113,7 +119,7 @@ function forbidden(message: string, { verb, resource, namespace }: Request): str
 /** For a POSIX shell: the administrator will paste it. */
 const quoted = (text: string): string => (/^[\w@.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-const isOurs = (resource: string): boolean => resource.startsWith('debugsessions');
+const isOurs = (resource: string): boolean => /^debug(sessions|attachments)/.test(resource);
 
 const oneLine = (text: string): string => printable(text.trim().replace(/\s*\n\s*/g, ' ')).slice(0, 2_000);
 

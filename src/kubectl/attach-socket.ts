@@ -6,6 +6,7 @@ import { protocols } from '../wire/channel.ts';
 import { type ResumeRequest, resumeQuery } from '../wire/resume.ts';
 import { type ApiClient, readBody } from './api-client.ts';
 import { ApiRefusal } from './api-refusal.ts';
+import { askGateway } from './front-door.ts';
 
 export interface Attachment {
   readonly namespace: string;
@@ -29,11 +30,20 @@ export const isRecorded = (socket: WebSocket): boolean => recorded.has(socket);
  * Opens the stream of a session. It is returned paused: no byte is lost between the handshake and the caller's listeners.
  * @throws ApiRefusal when it was refused, CrashcartError when nobody answered, the signal's reason when it was aborted
  */
-export async function openAttach(
+export function openAttach(
   api: ApiClient,
   wanted: Attachment,
   signal: AbortSignal,
   resume?: ResumeRequest,
+): Promise<WebSocket> {
+  return askGateway(api, wanted, signal, (gateway) => attachTo(gateway, wanted, signal, resume));
+}
+
+async function attachTo(
+  api: ApiClient,
+  wanted: Attachment,
+  signal: AbortSignal,
+  resume: ResumeRequest | undefined,
 ): Promise<WebSocket> {
   const { agent, options, headers } = await api.access();
   const { stdin, tty, observe } = wanted;

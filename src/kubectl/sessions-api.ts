@@ -1,9 +1,10 @@
-import type { DebugSession, Requester } from '../api/debug-session.ts';
+import type { DebugSession } from '../api/debug-session.ts';
 import { apiVersion, auditIdAnnotation, plural, requesterMissing } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain } from './api-refusal.ts';
 import type { NewSession } from './new-session.ts';
+import { whoAmI } from './whoami.ts';
 
 const pageSize = 500;
 const mostPages = 40;
@@ -26,7 +27,8 @@ export async function createSession(api: ApiClient, session: NewSession, onSent:
   try {
     return await post(api, session, onSent).catch(async (caught) => {
       if (!(caught instanceof ApiRefusal && caught.message.includes(requesterMissing))) throw caught;
-      const requestedBy = await whoAmI(api);
+      const { username, uid, groups } = await whoAmI(api);
+      const requestedBy = { username, ...(uid ? { uid } : {}), groups };
       return await post(api, { ...session, spec: { ...session.spec, requestedBy } }, onSent);
     });
   } catch (caught) {
@@ -46,17 +48,6 @@ const post = async (api: ApiClient, session: NewSession, onSent: () => void): Pr
       onSent,
     }),
   );
-
-/** What `kubectl auth whoami` asks. */
-async function whoAmI(api: ApiClient): Promise<Requester> {
-  const review = (await api.send({
-    method: 'POST',
-    path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
-    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
-  })) as { status?: { userInfo?: { username?: string; uid?: string; groups?: readonly string[] } } };
-  const { username = '', uid, groups = [] } = review.status?.userInfo ?? {};
-  return { username, ...(uid ? { uid } : {}), groups };
-}
 
 export async function getSession(api: ApiClient, namespace: string, name: string): Promise<DebugSession> {
   try {

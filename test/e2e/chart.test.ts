@@ -173,6 +173,34 @@ describe('the pods', () => {
   });
 });
 
+describe('attach.mode Ticket', () => {
+  test('has a front door in the place of APIService and breaker, and no right to APIServices', async () => {
+    const all = await rendered('attach.mode=Ticket');
+    const named = (kind: string): string[] =>
+      all.filter((each) => each['kind'] === kind).map(({ metadata }) => metadata.name);
+    expect(named('APIService')).toEqual([]);
+    expect(named('Deployment')).toEqual(['crashcart-controller']);
+    expect(named('CustomResourceDefinition')).toContain(`${names.attachmentPlural}.${names.group}`);
+    expect(named('ValidatingAdmissionPolicy')).toContain(`${names.attachmentPlural}.${names.group}`);
+    const door = all.find(({ kind, metadata }) => kind === 'Role' && metadata.name === 'crashcart-front-door');
+    expect(door?.['rules']).toMatchObject([
+      { resources: ['services/proxy'], resourceNames: [names.frontDoorService], verbs: ['get'] },
+      { resources: ['configmaps'], resourceNames: [names.caConfigMap], verbs: ['get'] },
+    ]);
+    const controller = all.find(
+      ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'crashcart-controller',
+    );
+    expect(JSON.stringify(controller)).not.toContain('apiservices');
+    const [shipped] = parseAllDocuments(await readFile(join(root, 'crds/debugattachment.yaml'), 'utf8'));
+    const made = all.find(({ metadata }) => metadata.name === `${names.attachmentPlural}.${names.group}`);
+    expect(made?.['spec']).toEqual(shipped?.toJS().spec);
+  });
+
+  test('is a word of a list', async () => {
+    expect((await template(...images, 'attach.mode=Tickets')).stderr).toMatch(/mode/);
+  });
+});
+
 describe('the aggregated API', () => {
   test('has no authority in the template, so that an upgrade keeps the one that the controller wrote', () => {
     const { spec } = one('APIService', names.apiServiceName);

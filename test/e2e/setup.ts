@@ -4,14 +4,13 @@ import { type Cluster, down, open, up } from '../cluster/cluster.ts';
 import type { ClusterFacts } from '../support/environment.ts';
 import { builtImages, installCrashcart } from '../support/install.ts';
 import { run } from '../support/run.ts';
+import { quick } from './values.ts';
 
 /**
  * A cluster of the tests' own, so that a person's may go on running beside it. With `CRASHCART_KEEP=1` it stays for a look afterwards,
  * and the next run with it uses it again.
  */
 const name = 'crashcart-test';
-/** What takes minutes in a cluster of people takes seconds here. */
-const quick = ['attach.reviewEvery=3s', 'breaker.after=15s', 'certificates.lifetime=90s'];
 const keep = (): boolean => Boolean(process.env['CRASHCART_KEEP']);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

@@ -13,6 +13,7 @@ import type {
   ResourceAttributes,
   Reviews,
   SessionCache,
+  Tickets,
   TokenReviewStatus,
   UserInfo,
   Verdict,
@@ -21,6 +22,7 @@ import { noMetrics } from '../../src/gateway/metrics.ts';
 import { RecordingServer } from '../../src/gateway/recordings/serve.ts';
 import type { RecordingStore } from '../../src/gateway/recordings/store.ts';
 import { GatewayServer, type GatewayServerOptions } from '../../src/gateway/server.ts';
+import { FrontDoor } from '../../src/gateway/tickets/front-door.ts';
 import { TunnelListener, type TunnelListenerOptions } from '../../src/gateway/tunnel-listener.ts';
 import type { Recordings } from '../../src/node-agent/recording/recordings.ts';
 import { runTunnels } from '../../src/node-agent/tunnel/tunnels.ts';
@@ -129,6 +131,8 @@ export interface LoopbackOptions {
   /** Of every agent that is started. */
   readonly recordings?: Recordings;
   readonly store?: RecordingStore;
+  /** Given: there is a front door. */
+  readonly tickets?: Tickets;
   /** Default true: an agent of node `node-1` is connected before `startLoopback` answers. */
   readonly agent?: boolean;
 }
@@ -179,6 +183,9 @@ export async function startLoopback(options: LoopbackOptions = {}) {
   const server = new GatewayServer({
     attach,
     recordings,
+    ...(options.tickets
+      ? { frontDoor: new FrontDoor({ tickets: options.tickets, attach, recordings, log: silentLogger }) }
+      : {}),
     log: silentLogger,
     certificate: serving,
     requestHeader: requestHeader(proxyCa.cert),

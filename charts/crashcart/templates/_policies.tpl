@@ -256,4 +256,48 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
           has(object.spec.service) && object.spec.service.name == 'crashcart' && object.spec.service.namespace == '{{ .Release.Namespace }}' &&
           !(has(object.spec.insecureSkipTLSVerify) && object.spec.insecureSkipTLSVerify)
         message: Crashcart may write its own APIService only, with its own Service behind it
+{{- if eq .Values.attach.mode "Ticket" }}
+# The gateway believes a ticket: whose rights it asks for is who stands there. So that can only be who made it.
+- name: debugattachments.crashcart.dev
+  spec:
+    failurePolicy: Fail
+    matchConstraints:
+      matchPolicy: Equivalent
+      resourceRules:
+        - apiGroups: [crashcart.dev]
+          apiVersions: ['*']
+          operations: [CREATE]
+          resources: [debugattachments]
+    variables:
+      - name: who
+        expression: object.spec.requestedBy
+      - name: uid
+        expression: 'has(request.userInfo.uid) ? request.userInfo.uid : ""'
+      - name: groups
+        expression: 'has(request.userInfo.groups) ? request.userInfo.groups : []'
+      - name: namedGroups
+        expression: 'has(variables.who.groups) ? variables.who.groups : []'
+      - name: extra
+        expression: 'has(request.userInfo.extra) ? request.userInfo.extra : {}'
+      - name: namedExtra
+        expression: 'has(variables.who.extra) ? variables.who.extra : {}'
+    validations:
+      - reason: Forbidden
+        expression: >-
+          variables.who.username == request.userInfo.username && (has(variables.who.uid) ? variables.who.uid : "") == variables.uid
+        messageExpression: >-
+          'spec.requestedBy names ' + variables.who.username + ', but the ticket is made by ' + request.userInfo.username
+      # In the API server's order: it was asked for just before.
+      - reason: Forbidden
+        expression: variables.namedGroups == variables.groups
+        messageExpression: >-
+          'spec.requestedBy does not have the groups of ' + request.userInfo.username + ', in the order of kubectl auth whoami -o yaml'
+      # Every key with the same values, and as many keys: nothing is left out that would narrow what the user may do.
+      - reason: Forbidden
+        expression: >-
+          variables.namedExtra.size() == variables.extra.size() &&
+          variables.extra.all(key, key in variables.namedExtra && variables.namedExtra[key] == variables.extra[key])
+        messageExpression: >-
+          'spec.requestedBy does not have what else the API server knows of ' + request.userInfo.username + ' (extra of kubectl auth whoami -o yaml)'
+{{- end }}
 {{- end }}

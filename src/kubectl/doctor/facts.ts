@@ -1,8 +1,28 @@
-import { apiServiceName, apiVersion, defaultNamespace, subresourceApiVersion } from '../../api/names.ts';
+import {
+  apiServiceName,
+  apiVersion,
+  attachmentPlural,
+  caConfigMap,
+  frontDoorService,
+  subresourceApiVersion,
+} from '../../api/names.ts';
 import { CrashcartError } from '../../base/errors.ts';
 import type { ApiClient } from '../api-client.ts';
 import { ApiRefusal } from '../api-refusal.ts';
-import type { ApiService, DaemonSet, Deployment, List, Node, Pod, Policy, RightReview, WhoAmI } from './objects.ts';
+import { installationNamespace } from '../front-door.ts';
+import type {
+  ApiService,
+  ConfigMap,
+  DaemonSet,
+  Deployment,
+  List,
+  Node,
+  Pod,
+  Policy,
+  ResourceList,
+  RightReview,
+  WhoAmI,
+} from './objects.ts';
 
 /** An answer, or why there is none. */
 export type Fact<T> =
@@ -27,14 +47,19 @@ export const rightsForAShell: readonly Right[] = [
   { verb: 'create', group: '', resource: 'pods/exec' },
 ];
 
+/** What it takes beside them where users come through the front door. */
+const rightToATicket: Right = { verb: 'create', group: 'crashcart.dev', resource: attachmentPlural };
+
 export interface Facts {
   readonly namespace: string;
   readonly installation: string;
   readonly whoami: Fact<WhoAmI>;
-  readonly sessionsApi: Fact<unknown>;
+  readonly sessionsApi: Fact<ResourceList>;
   readonly rights: ReadonlyArray<{ readonly right: Right; readonly allowed: Fact<RightReview> }>;
   readonly apiService: Fact<ApiService>;
   readonly attachApi: Fact<unknown>;
+  /** With attach.mode Ticket: what stands in the place of the APIService. */
+  readonly frontDoor?: { readonly reached: Fact<unknown>; readonly authority: Fact<ConfigMap> };
   readonly controller: Fact<Deployment>;
   readonly agents: Fact<DaemonSet>;
   readonly agentPods: Fact<List<Pod>>;
@@ -46,14 +71,17 @@ export interface Facts {
 export async function gather(api: ApiClient): Promise<Facts> {
   const { namespace } = api.connection;
   const apiService = ask<ApiService>(api, `/apis/apiregistration.k8s.io/v1/apiservices/${apiServiceName}`);
-  const service = await apiService;
+  const [service, sessionsApi] = await Promise.all([apiService, ask<ResourceList>(api, `/apis/${apiVersion}`)]);
   // Who may not read the APIService looks where the chart's own words put it.
-  const installation = (service.known ? service.value.spec?.service?.namespace : undefined) ?? defaultNamespace;
+  const installation = (service.known ? service.value.spec?.service?.namespace : undefined) ?? installationNamespace();
+  const served = sessionsApi.known ? (sessionsApi.value.resources ?? []) : [];
+  const ticket = served.some(({ name }) => name === attachmentPlural);
+  const wanted = ticket ? [...rightsForAShell, rightToATicket] : rightsForAShell;
   const inside = `namespaces/${encodeURIComponent(installation)}`;
-  const [whoami, sessionsApi, rights, attachApi, controller, agents, agentPods, nodes, policy] = await Promise.all([
+  const [whoami, frontDoor, rights, attachApi, controller, agents, agentPods, nodes, policy] = await Promise.all([
     ask<WhoAmI>(api, '/apis/authentication.k8s.io/v1/selfsubjectreviews', selfSubjectReview),
-    ask<unknown>(api, `/apis/${apiVersion}`),
-    Promise.all(rightsForAShell.map(async (right) => ({ right, allowed: await mayI(api, namespace, right) }))),
+    ticket ? askFrontDoor(api, inside) : undefined,
+    Promise.all(wanted.map(async (right) => ({ right, allowed: await mayI(api, namespace, right) }))),
     ask<unknown>(api, `/apis/${subresourceApiVersion}`),
     ask<Deployment>(api, `/apis/apps/v1/${inside}/deployments/crashcart-controller`),
     ask<DaemonSet>(api, `/apis/apps/v1/${inside}/daemonsets/crashcart-agent`),
@@ -72,12 +100,22 @@ export async function gather(api: ApiClient): Promise<Facts> {
     rights,
     apiService: service,
     attachApi,
+    ...(frontDoor ? { frontDoor } : {}),
     controller,
     agents,
     agentPods,
     nodes,
     policy,
   };
+}
+
+async function askFrontDoor(api: ApiClient, inside: string): Promise<Facts['frontDoor']> {
+  const [reached, authority] = await Promise.all([
+    // Any document that the gateway gives to everybody.
+    ask<unknown>(api, `/api/v1/${inside}/services/${frontDoorService}/proxy/apis/${subresourceApiVersion}`),
+    ask<ConfigMap>(api, `/api/v1/${inside}/configmaps/${caConfigMap}`),
+  ]);
+  return { reached, authority };
 }
 
 const selfSubjectReview = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };

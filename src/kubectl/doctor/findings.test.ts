@@ -69,6 +69,17 @@ test('a healthy cluster is green from top to bottom, and every line says what wa
   );
 });
 
+test('through the front door: reached or not, and by whose authority', async () => {
+  const ca = await createTestCa('serving');
+  const authority = known({ data: { 'ca.crt': ca.cert } });
+  const without = { apiService: absent, attachApi: absent };
+  expect(notOk({ ...without, frontDoor: { reached: known({}), authority } })).toEqual([]);
+  const barred = notOk({ ...without, frontDoor: { reached: forbidden, authority } });
+  expect(barred).toMatchObject([{ state: 'fault', next: expect.stringContaining('attach.ticket.subjects') }]);
+  const down = notOk({ ...without, frontDoor: { reached: failed, authority: known({ data: {} }) } });
+  expect(down.map(({ check, state }) => `${check} ${state}`)).toEqual(['front door fault', 'certificates fault']);
+});
+
 test('who may read nothing gets no fault for it, and the rights and the way to a shell are still judged', () => {
   const blind = {
     apiService: forbidden,

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { apiServiceName } from '../../api/names.ts';
+import { apiServiceName, caConfigMap, caConfigMapKey } from '../../api/names.ts';
 import { installHint } from '../api-refusal.ts';
 import type { Fact, Facts, Right } from './facts.ts';
 import { type Finding, unanswered } from './finding.ts';
 import { nodeFindings } from './nodes.ts';
-import type { Deployment, Policy } from './objects.ts';
+import type { ApiService, ConfigMap, Deployment, Policy } from './objects.ts';
 
 const renewBeforeMs = 14 * 86_400_000;
 
@@ -66,8 +66,9 @@ function rightFinding(
   return { check, state: 'fault', says: `you may not ${what}`, next: `ask an administrator for: ${grant}` };
 }
 
-function attachApi({ attachApi, apiService, installation }: Facts): Finding {
+function attachApi({ attachApi, apiService, frontDoor, installation }: Facts): Finding {
   const check = 'attach API';
+  if (frontDoor) return throughFrontDoor(frontDoor.reached, installation);
   const available = apiService.known
     ? apiService.value.status?.conditions?.find(({ type }) => type === 'Available')
     : undefined;
@@ -89,15 +90,42 @@ function attachApi({ attachApi, apiService, installation }: Facts): Finding {
   };
 }
 
-function certificate({ apiService, installation }: Facts, now: number): Finding {
+function throughFrontDoor(reached: Fact<unknown>, installation: string): Finding {
+  const check = 'front door';
+  if (reached.known)
+    return { check, state: 'ok', says: 'the gateway is reached through its Service (attach.mode Ticket)' };
+  if (reached.why === 'forbidden') {
+    return {
+      check,
+      state: 'fault',
+      says: `you may not get services/proxy of the gateway in namespace ${installation}`,
+      next: 'ask an administrator to name you in attach.ticket.subjects of the chart',
+    };
+  }
+  return {
+    check,
+    state: 'fault',
+    says: `the API server does not reach the gateway: ${reached.message}`,
+    next: `kubectl -n ${installation} get pods -l app.kubernetes.io/component=controller`,
+  };
+}
+
+function certificate({ apiService, frontDoor, installation }: Facts, now: number): Finding {
   const check = 'certificates';
-  if (!apiService.known) return unanswered(check, `APIService ${apiServiceName}`, apiService);
-  const bundle = apiService.value.spec?.caBundle;
+  const from = frontDoor ? frontDoor.authority : apiService;
+  if (!from.known)
+    return unanswered(check, frontDoor ? `ConfigMap ${caConfigMap}` : `APIService ${apiServiceName}`, from);
+  const bundle = bundleOf(from.value);
   const again = `kubectl -n ${installation} logs -l app.kubernetes.io/component=controller | grep -i certificate`;
   if (!bundle) return { check, state: 'fault', says: 'the controller has not published its authority', next: again };
   const authority = readCertificate(bundle);
   if (!authority)
-    return { check, state: 'fault', says: 'the caBundle of the APIService is no certificate', next: again };
+    return {
+      check,
+      state: 'fault',
+      says: 'what the controller has published as its authority is no certificate',
+      next: again,
+    };
   const until = authority.validToDate;
   const day = until.toISOString().slice(0, 10);
   if (until.getTime() < now)
@@ -113,9 +141,15 @@ function certificate({ apiService, installation }: Facts, now: number): Finding 
   return { check, state: 'ok', says: `the authority is valid until ${day}` };
 }
 
-function readCertificate(base64: string): X509Certificate | undefined {
+/** PEM; '' where there is none yet. */
+const bundleOf = (from: ApiService | ConfigMap): string =>
+  'data' in from
+    ? (from.data?.[caConfigMapKey] ?? '')
+    : Buffer.from(('spec' in from && from.spec?.caBundle) || '', 'base64').toString('utf8');
+
+function readCertificate(bundle: string): X509Certificate | undefined {
   try {
-    return new X509Certificate(Buffer.from(base64, 'base64'));
+    return new X509Certificate(bundle);
   } catch {
     return undefined;
   }

@@ -24,6 +24,15 @@ export interface ApiService {
   readonly status?: { readonly conditions?: readonly Condition[] };
 }
 
+/** What the API server serves of a group and version. */
+export interface ResourceList {
+  readonly resources?: readonly { readonly name: string }[];
+}
+
+export interface ConfigMap {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
 export interface Deployment {
   readonly spec?: {
     readonly replicas?: number;

@@ -34,6 +34,7 @@ export async function replay(invocation: Invocation): Promise<number> {
     if (!signals.received) await tellWhatItIs(api, place, source, host);
     return signals.received ? 130 : 0;
   } finally {
+    await source.close();
     await api.close();
   }
 }

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { plural, recordingPath, recordingSubresource } from '../../api/names.ts';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { recordingLengthHeader } from '../../wire/agent-protocol.ts';
-import type { ApiClient } from '../api-client.ts';
+import type { ApiClient, BytesAnswer } from '../api-client.ts';
 import { explain } from '../api-refusal.ts';
+import { askGateway } from '../front-door.ts';
 
 export interface RecordingPlace {
   readonly namespace: string;
@@ -12,6 +13,8 @@ export interface RecordingPlace {
 
 /** The API server cuts a plain request after a minute: a long recording comes in parts. The gateway may give less. */
 const partBytes = 4 * 1024 * 1024;
+/** For the way to the gateway to open. */
+const firstPartMs = 60_000;
 /** An event is one frame of 32 KiB, six bytes for each of them at most. */
 const longestLine = 512 * 1024;
 
@@ -20,10 +23,16 @@ export class RecordingSource {
   readonly #api: ApiClient;
   readonly #place: RecordingPlace;
   readonly #hash = createHash('sha256');
+  /** The way that the first part took is that of the others. */
+  #gateway: ApiClient | undefined;
 
   constructor(api: ApiClient, place: RecordingPlace) {
     this.#api = api;
     this.#place = place;
+  }
+
+  async close(): Promise<void> {
+    await this.#gateway?.close();
   }
 
   /** Of what was read so far, in hex. */
@@ -67,8 +76,15 @@ export class RecordingSource {
   async #ask(from: number): Promise<{ readonly bytes: Buffer; readonly length: number }> {
     const { namespace, name } = this.#place;
     const query = { from: `${from}`, limit: `${partBytes}` };
+    const ask = async (gateway: ApiClient): Promise<BytesAnswer> => {
+      const answer = await gateway.bytes({ path: recordingPath(namespace, name), query }, partBytes);
+      this.#gateway = gateway;
+      return answer;
+    };
     try {
-      const { bytes, headers } = await this.#api.bytes({ path: recordingPath(namespace, name), query }, partBytes);
+      const { bytes, headers } = this.#gateway
+        ? await ask(this.#gateway)
+        : await askGateway(this.#api, this.#place, AbortSignal.timeout(firstPartMs), ask);
       return { bytes, length: Number(headers[recordingLengthHeader]) || 0 };
     } catch (caught) {
       throw explain(caught, { verb: 'get', resource: `${plural}/${recordingSubresource}`, namespace, name });
