@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { parseDebugAttachment } from '../../src/api/debug-attachment.ts';
 import { parseDebugProfile } from '../../src/api/debug-profile.ts';
 import { parseDebugSession } from '../../src/api/parse.ts';
 import { ParseError } from '../../src/api/read.ts';
@@ -10,6 +11,7 @@ import { identify } from '../../src/gateway/identity.ts';
 import { parseCommandLine } from '../../src/kubectl/command-line.ts';
 import { allFlags } from '../../src/kubectl/command-table.ts';
 import { readConfig } from '../../src/kubectl/kubeconfig-file.ts';
+import { formatTicket, parseTicket } from '../../src/wire/ticket.ts';
 import { debugSession, requestHeader } from '../support/gateway-loopback.ts';
 import { fuzz, spoiled } from './fuzz.ts';
 
@@ -129,6 +131,43 @@ fuzz('DebugProfile: parsed, or the field that is wrong', fc.oneof(fc.anything(),
     if (!(caught instanceof ParseError)) throw caught;
   }
 });
+
+const attachment = {
+  metadata: { name: 't', namespace: 'shop', uid: 'u', creationTimestamp: '2026-11-27T00:00:00Z' },
+  spec: {
+    sessionName: 's',
+    secretSHA256: '0'.repeat(64),
+    requestedBy: { username: 'a', uid: '1', groups: ['g'], extra: { k: ['v'] } },
+  },
+};
+fuzz('DebugAttachment: parsed, or the field that is wrong', fc.oneof(fc.anything(), spoiled(attachment)), (value) => {
+  try {
+    const { requestedBy, createdAtMs } = parseDebugAttachment(value);
+    expect(typeof requestedBy.username).toBe('string');
+    expect(Number.isFinite(createdAtMs)).toBe(true);
+    expect(
+      Object.values(requestedBy.extra)
+        .flat()
+        .every((each) => typeof each === 'string'),
+    ).toBe(true);
+    expect(({} as { k?: unknown }).k).toBeUndefined();
+  } catch (caught) {
+    if (!(caught instanceof ParseError)) throw caught;
+  }
+});
+
+const shown = formatTicket({ namespace: 'shop', name: 'web-0.a', secret: 'x'.repeat(43) });
+fuzz(
+  'a ticket in a header: read as it was written, or none',
+  fc.oneof(
+    text,
+    fc.tuple(fc.nat(shown.length), text).map(([at, more]) => `${shown.slice(0, at)}${more}${shown.slice(at)}`),
+  ),
+  (header) => {
+    const ticket = parseTicket(header);
+    if (ticket) expect(formatTicket(ticket)).toBe(header);
+  },
+);
 
 fuzz(
   'a command line is understood or refused with a sentence',
