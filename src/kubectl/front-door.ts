@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
-import { createWebSocketStream, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { secretDigest } from '../api/debug-attachment.ts';
 import {
   apiVersion,
@@ -16,6 +16,7 @@ import {
   gatewayService,
 } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
+import { byteStream, maxBytesMessage } from '../wire/byte-stream.ts';
 import { formatTicket } from '../wire/ticket.ts';
 import { ApiClient, readBody } from './api-client.ts';
 import { ApiRefusal, explain, isNoSuchApi } from './api-refusal.ts';
@@ -32,7 +33,6 @@ export const installationNamespace = (): string => process.env['CRASHCART_NAMESP
 
 const connectMs = 30_000;
 const statusBytes = 256 * 1024;
-const messageBytes = 1024 * 1024;
 
 /** Whose gateway was found to have a front door: it is not asked for another way again. */
 const withFrontDoor = new WeakSet<ApiClient>();
@@ -150,17 +150,12 @@ async function openPipe(api: ApiClient, namespace: string, signal: AbortSignal):
     headers,
     handshakeTimeout: connectMs,
     perMessageDeflate: false,
-    maxPayload: messageBytes,
+    maxPayload: maxBytesMessage,
   });
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
   const onAbort = (): void => outer.terminate();
   signal.addEventListener('abort', onAbort, { once: true });
-  outer.once('open', () => {
-    const stream = createWebSocketStream(outer);
-    // Nobody may be reading, and then TLS does not see the end of what carries it.
-    outer.once('close', () => stream.destroy());
-    resolve(stream);
-  });
+  outer.once('open', () => resolve(byteStream(outer)));
   outer.once('unexpected-response', (request, response) => {
     readBody(response, statusBytes)
       .then((body) => reject(closed(new ApiRefusal(body, response.statusCode ?? 0), namespace)))

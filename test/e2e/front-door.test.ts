@@ -68,11 +68,11 @@ test('a recording is read through it', async () => {
     using terminal = crashcartTerminal(['pod/box', '-n', 'tools', '--profile', 'recorded-door']);
     await terminal.expect(/box/, 30_000);
     terminal.enter('echo "$((60+2)) in $CRASHCART_SESSION."');
-    const [, name = ''] = await terminal.expect(/62 in ([\w-]+)\./);
+    const [, name = ''] = await terminal.expect(/62 in tools\/([\w-]+)\./);
     terminal.enter('exit');
     expect(await terminal.exit(30_000)).toBe(0);
     const replayed = await crashcart(['replay', name, '-n', 'tools']);
-    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining(`62 in ${name}.`) });
+    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining(`62 in tools/${name}.`) });
   } finally {
     await kubectl(['delete', 'debugprofile', 'recorded-door']);
   }

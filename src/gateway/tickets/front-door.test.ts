@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createWebSocketStream, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { eventually } from '../../../test/support/eventually.ts';
 import {
   conversationOf,
@@ -14,6 +15,8 @@ import {
 } from '../../../test/support/gateway-loopback.ts';
 import { type DebugAttachment, secretDigest } from '../../api/debug-attachment.ts';
 import { attachPath, frontDoorPath, recordingPath } from '../../api/names.ts';
+import { byteStream } from '../../wire/byte-stream.ts';
+import { channels } from '../../wire/channel.ts';
 import { formatTicket } from '../../wire/ticket.ts';
 import type { Tickets } from '../kubernetes.ts';
 
@@ -65,7 +68,7 @@ async function knock(): Promise<WebSocket> {
 
 async function inside(): Promise<TLSSocket> {
   const outer = await knock();
-  const stream = createWebSocketStream(outer);
+  const stream = byteStream(outer);
   stream.on('error', () => undefined);
   const socket = connect({
     socket: stream,
@@ -100,6 +103,30 @@ test('who shows a ticket is attached as its creator, with the rights of all that
   const ended = conversationOf(client);
   client.close(1000);
   expect((await ended).closeCode).toBe(1000);
+});
+
+test('megabytes of input and of output pass, whole and in order', async () => {
+  await start();
+  const input = randomBytes(3_000_000);
+  const output = Array.from({ length: 100 }, () => randomBytes(32_000));
+  const frames = output.map((payload) => ({ channel: channels.stdout, payload }));
+  loopback.agent.onAttach = (attachment) => {
+    attachment.source = () => frames.shift();
+  };
+  const client = await attach(attachPath('shop', 's'));
+  const got: Buffer[] = [];
+  client.on('message', (data: Buffer) => got.push(data.subarray(1)));
+  await once(client, 'open');
+  for (let at = 0; at < input.length; at += 64_000) {
+    client.send(Buffer.concat([Buffer.of(channels.stdin), input.subarray(at, at + 64_000)]));
+  }
+  const received = (): Buffer =>
+    Buffer.concat(attachments()[0]?.received.map(({ payload }) => Buffer.from(payload)) ?? []);
+  await eventually(() => expect(received().length).toBe(input.length), 10_000, 5);
+  expect(received().equals(input)).toBe(true);
+  await eventually(() => expect(Buffer.concat(got).length).toBe(3_200_000), 10_000, 5);
+  expect(Buffer.concat(got).equals(Buffer.concat(output))).toBe(true);
+  client.terminate();
 });
 
 test('a ticket that was used opens nothing', async () => {

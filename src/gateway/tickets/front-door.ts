@@ -1,10 +1,11 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
-import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { attachPath, frontDoorPath, recordingPath } from '../../api/names.ts';
 import { CrashcartError, describe, reasons } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { byteStream, maxBytesMessage } from '../../wire/byte-stream.ts';
 import type { AttachServer } from '../attach.ts';
 import type { Tickets } from '../kubernetes.ts';
 import type { RecordingServer } from '../recordings/serve.ts';
@@ -25,8 +26,6 @@ interface Guest {
   visitor?: Promise<Visitor>;
 }
 
-/** What ws takes at once: a TLS record, with room. */
-const maxMessageBytes = 256 * 1024;
 const maxHeaderBytes = 64 * 1024;
 const headersMs = 10_000;
 
@@ -37,7 +36,7 @@ const headersMs = 10_000;
  */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
-  readonly #outer = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: maxMessageBytes });
+  readonly #outer = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: maxBytesMessage });
   readonly #inner: http.Server;
   #context: SecureContext | undefined;
   /** By the connection on which TLS begins anew. */
@@ -66,13 +65,13 @@ export class FrontDoor {
   }
 
   close(): void {
-    for (const client of this.#outer.clients) client.close(1012, 'this replica is going away: attach again');
+    // Those inside are told by the attach server; with them their connections go.
     this.#outer.close();
     this.#inner.close();
   }
 
   #welcome(client: WebSocket, passed: () => void): void {
-    const stream = createWebSocketStream(client);
+    const stream = byteStream(client);
     const failed = (error: Error): void => {
       this.#options.log.debug('a connection at the front door failed', { error: describe(error) });
       client.terminate();
