@@ -23,7 +23,7 @@ test('a cgroup and a mount left on purpose are found', async () => {
   if (!node) throw new Error('the cluster has no node');
   const place = await onNode(
     node,
-    'd=/sys/fs/cgroup/unified; [ -d $d ] || d=/sys/fs/cgroup; mkdir -p $d/$NODE/crashcart/left-behind; echo $d/$NODE/crashcart',
+    'd=/sys/fs/cgroup/unified; [ -d $d ] || d=/sys/fs/cgroup; mkdir -p $d/$CGROUP/crashcart/left-behind; echo $d/$CGROUP/crashcart',
   );
   expect(place.code).toBe(0);
   const cgroup = place.stdout.trim();
