@@ -165,7 +165,7 @@ export const rules: readonly Rule[] = [
   { files: /^libexec\/gdb$/, from: '/etc/gdb/gdbinit.d', to: '/g', count: 1 },
   { files: /^lib\/libsource-highlight\.so\..*$/, from: '/usr/share/source-highlight', to: '/hl', count: 1 },
   {
-    files: /^bin\/mariadb-(admin|analyze|binlog|check|dump|import|show|slap)$/,
+    files: /^bin\/mariadb(-(admin|analyze|binlog|check|dump|import|show|slap))?$/,
     from: '/usr/lib/@/libmariadb3/plugin',
     to: '/lib/libmariadb3/plugin',
     count: 1,
