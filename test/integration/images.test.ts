@@ -168,7 +168,7 @@ describe('the toolbox', () => {
     expect(stdout).toBe(`${tools}3\n.\n/dev/crashcart/bin:/dev/crashcart/sbin:/own\n`);
   });
 
-  it('is the same file under another umask, and the one that is recorded', async () => {
+  it('is the same file under another umask, and the one that is recorded', { timeout: 300_000 }, async () => {
     const lock = readLock(hostArchitecture());
     const again = join(directory, 'again.erofs');
     const umask = process.umask(0o077);
