@@ -31,7 +31,7 @@ export function catalogueOf(
 }
 
 function addPage(pages: Map<string, string>, entry: Packed): void {
-  const name = /^usr\/share\/man\/man[18]\/(.+)\.[18][a-z]*\.gz$/.exec(entry.path)?.[1];
+  const name = /^usr\/share\/man\/man[18]\/(.+)\.[18][a-z]*$/.exec(entry.path)?.[1];
   if (name !== undefined && entry.type === 'file' && entry.whatis !== undefined && !pages.has(name))
     pages.set(name, entry.whatis);
 }
