@@ -12,12 +12,14 @@ nothingLeftAfterEach();
 const sessionOf = (name: string): Promise<DebugSession> => getJson<DebugSession>(['get', 'dbg', name, '-n', 'tools']);
 const escapeKey = '\u001d';
 
-async function newest(): Promise<string> {
-  const { items } = await getJson<{ items: DebugSession[] }>(['get', 'dbg', '-n', 'tools']);
-  const [last] = items.filter(({ status }) => status?.phase === 'Running');
-  expect(last).toBeDefined();
-  return last!.metadata.name;
-}
+/** Its start is written down a moment after its prompt is there. */
+const newest = (): Promise<string> =>
+  eventually(async () => {
+    const { items } = await getJson<{ items: DebugSession[] }>(['get', 'dbg', '-n', 'tools']);
+    const [last] = items.filter(({ status }) => status?.phase === 'Running');
+    expect(last).toBeDefined();
+    return last!.metadata.name;
+  });
 
 test('a minute before maxDuration one is warned, and extend puts the end off', async () => {
   using terminal = crashcartTerminal(['pod/box', '-n', 'tools', '--max-duration', '64s']);

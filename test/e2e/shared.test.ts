@@ -46,12 +46,14 @@ const attachedTo = async (name: string) =>
     mode,
   ]);
 
-async function sessionOf(user: string): Promise<string> {
-  const { items } = await getJson<{ items: DebugSession[] }>(['get', 'dbg', '-n', 'tools']);
-  const found = items.find(({ spec, status }) => spec.requestedBy?.username === user && status?.phase === 'Running');
-  expect(found).toBeDefined();
-  return found!.metadata.name;
-}
+/** Its start is written down a moment after its prompt is there. */
+const sessionOf = (user: string): Promise<string> =>
+  eventually(async () => {
+    const { items } = await getJson<{ items: DebugSession[] }>(['get', 'dbg', '-n', 'tools']);
+    const found = items.find(({ spec, status }) => spec.requestedBy?.username === user && status?.phase === 'Running');
+    expect(found).toBeDefined();
+    return found!.metadata.name;
+  });
 
 test('one types and the others watch; whoever comes takes over, and gives back by leaving', async () => {
   using alice = as('alice', ['pod/box'], { cols: 80, rows: 24 });
