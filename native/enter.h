@@ -57,7 +57,7 @@ struct request {
 	bool nonewprivs;
 	bool created;    /* remove: the directory was made by us */
 	bool createddev; /* remove: and so was /dev */
-	uint64_t device; /* remove: st_dev of the toolbox, where no descriptor of the mount is left */
+	uint64_t device; /* st_dev of the toolbox that an agent has put into the container: remove, where no descriptor of the mount is left; run, to know it */
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[MAX_GROUPS];
@@ -93,7 +93,7 @@ bool is_empty(int directory);
 int cover(int directory, const char *const *omit, const char *const *make);
 
 /* place.c */
-void require_free(int dev, int toolbox);
+void require_free(int dev, int toolbox, uint64_t standing);
 void place_in_session(const struct request *request);
 void place_in_container(const struct request *request);
 void remove_from_container(const struct request *request);

@@ -34,7 +34,7 @@ static int open_dev(int root)
 }
 
 /* Whatever the container itself has at /dev/crashcart stays, and keeps us out: hiding it would be a lie about the container. */
-void require_free(int dev, int toolbox)
+void require_free(int dev, int toolbox, uint64_t standing)
 {
 	struct stat at, outside, ours = { 0 };
 	if (fstatat(dev, POINT, &at, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -45,8 +45,8 @@ void require_free(int dev, int toolbox)
 		fail("occupied", EEXIST, "%s", S_ISLNK(at.st_mode) ? "a symbolic link" : "a file");
 	int point = open_beneath(dev, POINT, 0);
 	check("mountpoint", point >= 0 && fstat(point, &at) == 0 && fstat(dev, &outside) == 0, "open(/dev/" POINT ")");
-	/* A toolbox of ours, put there for a session whose visibility is Container. */
-	bool known = toolbox != NO_FD && fstat(toolbox, &ours) == 0 && at.st_dev == ours.st_dev;
+	/* A toolbox of ours, put there for a session whose visibility is Container; after a restart of the agent it is another superblock than ours. */
+	bool known = (toolbox != NO_FD && fstat(toolbox, &ours) == 0 && at.st_dev == ours.st_dev) || (standing && at.st_dev == standing);
 	if (!known && at.st_dev != outside.st_dev)
 		fail("occupied", EBUSY, "a mount of another file system");
 	if (guarded(OWN_FILES) && !known && !is_empty(point))
@@ -113,7 +113,7 @@ void place_in_session(const struct request *request)
 	if (dev < 0) {
 		dev = cover_root(root, toolbox);
 	} else if (toolbox) {
-		require_free(dev, request->toolbox);
+		require_free(dev, request->toolbox, request->device);
 		dev = cover_dev(dev, true);
 	} else if (open_beneath(dev, "pts", 0) < 0) {
 		dev = cover_dev(dev, false);
@@ -146,7 +146,7 @@ void place_in_container(const struct request *request)
 		dev = open_dev(root);
 		check("mountpoint", dev >= 0, "open(/dev)");
 	}
-	require_free(dev, NO_FD);
+	require_free(dev, NO_FD, 0);
 	check("mountpoint", make_directory(dev, POINT, &created) == 0, "mkdirat(/dev/" POINT ")");
 	int target = open_beneath(dev, POINT, 0);
 	check("mountpoint", target >= 0, "open(/dev/" POINT ")");

@@ -299,6 +299,26 @@ test('what an agent left without a supervisor is swept, while a session that has
   expect(readdirSync(join(directory, 'state/placements'))).toEqual([]);
 });
 
+test('beside a toolbox that an earlier agent has put into the container, sessions of either visibility start', async () => {
+  const first = await startAgent();
+  await first.link.put({ ...desired('1'), visibility: 'Container' });
+  await expect.poll(() => phaseOf(first.link, desired('1').uid)).toBe('Running');
+  first.process.kill('SIGKILL');
+  await first.exited;
+  await disconnected();
+  const second = await startAgent();
+  const command = ['sh', '-c', 'exit 5'];
+  for (const [last, visibility] of [
+    ['2', 'Session'],
+    ['9', 'Container'],
+  ] as const) {
+    await second.link.put({ ...desired(last), visibility, command });
+    expect((await take(second.link, desired(last).uid, 0)).exit).toMatchObject({ code: 5 });
+  }
+  await endOf(second);
+  expect(readdirSync(join(directory, 'state/placements'))).toEqual([]);
+});
+
 test('two agents at once: the newer stands by, and has the sessions as soon as the older is gone', async () => {
   const older = await startAgent();
   await older.link.put(desired('6'));

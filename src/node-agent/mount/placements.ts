@@ -18,6 +18,8 @@ export interface Placements {
    * Throws MountPointOccupied, ContainerUnsupported, ContainerNotRunning.
    */
   acquire(target: PlacementTarget, toolbox: string, mount: Fd): Promise<Placement>;
+  /** st_dev, hexadecimal, of the toolbox that stands in that container for all: an earlier agent's is another than ours. */
+  standing(containerId: string): string | undefined;
 }
 
 /** An agent's, which outlive it in a journal. */
@@ -95,6 +97,7 @@ export function openPlacements(deps: PlacementDeps): JournalledPlacements {
   };
   return {
     has: (containerId) => slots.has(containerId),
+    standing: (containerId) => slots.get(containerId)?.placed?.record.device,
     adopt: (containerId, toolbox) => {
       const record = readRecords(deps.stateDirectory).find((each) => each.containerId === containerId);
       const pidfd = record && pidfdOf(deps.kernel, record);

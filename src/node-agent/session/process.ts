@@ -117,7 +117,7 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
       joins: cgroup.legacy,
       homes: homes.directories,
       filters: filters.open,
-      values: argumentsOf(request, surroundings, privileges),
+      values: { ...argumentsOf(request, surroundings, privileges), ...toolbox.standing },
       command: request.command?.length ? request.command : defaultShell,
       env: sessionEnvironment(request.env, target.spec.env),
       stdio: stdio.inner,
@@ -165,6 +165,8 @@ const factsOf = (request: ProcessRequest, cgroup: SessionCgroup): Omit<TakeoverR
 interface OpenToolbox extends Disposable {
   /** What the session places itself; none when it stands in the container for all. */
   readonly mount?: Fd;
+  /** What it then finds of ours in the container, and may cover. */
+  readonly standing?: { readonly device: string };
   place(): Promise<Placement | undefined>;
 }
 
@@ -179,7 +181,15 @@ function openToolbox(request: ProcessRequest, deps: ProcessDeps, surroundings: S
     close();
     throw error;
   }
-  if (request.visibility === 'Session') return { mount, place: async () => undefined, [Symbol.dispose]: close };
+  if (request.visibility === 'Session') {
+    const device = placements.standing(request.target.containerId);
+    return {
+      mount,
+      ...(device ? { standing: { device } } : {}),
+      place: async () => undefined,
+      [Symbol.dispose]: close,
+    };
+  }
   return {
     place: () => placements.acquire(request.target, request.toolbox, mount), // which owns it from now on
     [Symbol.dispose]: () => {},

@@ -112,6 +112,8 @@ async function openSession({ target, image, private: hidden }: Visit, node: Node
     uid,
     toolboxes: { names: () => [image.name], clone: (key) => state.images.clone(key), [Symbol.dispose]: () => {} },
     placements: {
+      // One superblock an image: what has another device number is another image, and keeps us out.
+      standing: () => undefined,
       acquire: async (_target, _toolbox, mount) => {
         await state.change(() =>
           holdMount(mounts, { ...target, container: record.container }, record.image, mount, owner),
