@@ -261,7 +261,11 @@ export function sessionProcess(parts: Parts): SessionProcess {
   };
   let tidied: ReturnType<typeof tidy> | undefined;
   const cleanup = (): ReturnType<typeof tidy> => {
-    tidied ??= tidy();
+    // What could not be removed is tried again by who asks again: every step of it is safe twice.
+    tidied ??= tidy().then((done) => {
+      if (done.leftovers !== undefined) tidied = undefined;
+      return done;
+    });
     return tidied;
   };
   const session: SessionProcess = {

@@ -148,6 +148,8 @@ describe('a file system that takes every question and never answers', () => {
       const { leftovers } = await session.cleanup();
       expect(leftovers).toContain('a process that cannot be killed');
       expect((await run(agent, other, ['true'])).code).toBe(0);
+      process.kill(attack.container.target.pid, 'SIGKILL');
+      await vi.waitFor(async () => expect(await session.cleanup()).toEqual({}), { timeout: 20_000, interval: 200 });
     }
     expect(traces(other).descriptors).toBe(before.descriptors);
   });
