@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../../linux/durable-file.ts';
 
 /** A toolbox in a container's own mount namespace, so that an agent that was restarted can take it out. */
 export interface PlacementRecord {
@@ -31,15 +22,7 @@ const fileOf = (stateDirectory: string, containerId: string): string =>
 /** By rename, so that a crash leaves the old record or the new one; on the disk when this returns, so that nothing is done that no record tells. */
 export function writeRecord(stateDirectory: string, record: PlacementRecord): void {
   mkdirSync(folder(stateDirectory), { recursive: true, mode: 0o700 });
-  const file = fileOf(stateDirectory, record.containerId);
-  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
-  const directory = openSync(folder(stateDirectory), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  replaceFile(fileOf(stateDirectory, record.containerId), JSON.stringify(record));
 }
 
 export const eraseRecord = (stateDirectory: string, containerId: string): void =>

@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../../linux/durable-file.ts';
 import { parseStartTime } from '../../linux/proc.ts';
 
 /** One process for as long as the machine runs: pids are used again, start times are not. */
@@ -105,10 +96,7 @@ function open<T>(directory: string, shape: Shape): Records<T> {
         .filter((name) => name.endsWith('.json'))
         .flatMap((name) => readFile(join(directory, name))),
     read: (key) => readFile(file(key))[0],
-    write: (key, record) => {
-      writeDurably(`${file(key)}.new`, JSON.stringify(record));
-      renameSync(`${file(key)}.new`, file(key));
-    },
+    write: (key, record) => replaceFile(file(key), JSON.stringify(record)),
     erase: (key) => rmSync(file(key), { force: true }),
   };
 }
@@ -125,16 +113,6 @@ const hasShape = (value: unknown, shape: Shape): boolean =>
   typeof value === 'object' &&
   value !== null &&
   Object.entries(shape).every(([key, type]) => typeof (value as Record<string, unknown>)[key] === type);
-
-function writeDurably(path: string, text: string): void {
-  const fd = openSync(path, 'w', 0o600);
-  try {
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 export const identityOf = (pid: number): ProcessIdentity => ({ pid, startTime: startTimeOf(pid) ?? '' });
 
