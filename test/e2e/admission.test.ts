@@ -118,7 +118,7 @@ describe('the roles for people', () => {
 
   test('crashcart-user: sessions and attach, but no change beyond a longer duration, no exec, no status', async () => {
     await eventually(async () => expect(await may('rob', 'create', sessions)).toBe(true));
-    // What `patch` may change is in the hands of the admission policy: authority.test.ts.
+    // What `patch` may change is in the hands of the admission policy: authority-spec.test.ts.
     for (const verb of ['get', 'list', 'watch', 'patch', 'delete']) expect(await may('rob', verb, sessions)).toBe(true);
     for (const verb of ['update', 'deletecollection']) expect(await may('rob', verb, sessions)).toBe(false);
     for (const verb of ['get', 'create'])

@@ -5,7 +5,7 @@ import { dryRun, must, type Spec, session } from '../support/dry-run.ts';
 
 test('fills in what was left out', async () => {
   const { stdout } = await dryRun(session());
-  // requestedBy: see authority.test.ts.
+  // requestedBy: see authority-spec.test.ts.
   const { requestedBy, ...spec } = (JSON.parse(stdout) as { spec: Spec }).spec;
   expect(requestedBy).toBeDefined();
   expect(spec).toEqual({

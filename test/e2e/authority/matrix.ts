@@ -23,7 +23,7 @@ const makers: readonly Column[] = ['user + exec', 'admin + exec'];
 const admins: readonly Column[] = ['admin + exec'];
 const nobody: readonly Column[] = [];
 
-/** `by`: how it is tried, see authority.test.ts. */
+/** `by`: how it is tried, see company.ts. */
 export interface Act {
   readonly title: string;
   readonly by:

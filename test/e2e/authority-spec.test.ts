@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { companyIn, nameOf } from './authority/company.ts';
+import { type Answer, dryRun, Person, sessionOf } from './authority/people.ts';
+
+// What of a session's spec one may write, and afterwards change: asked of the real API server and its policies.
+const company = companyIn('authority-spec');
+const { admin, crew, here } = company;
+
+describe('who is written in a session is who creates it', () => {
+  const me = {
+    username: 'gina',
+    uid: 'uid-gina',
+    groups: ['authority-crew', 'Büro, 2. Stock', 'system:authenticated'],
+  };
+  test('nobody is written: the API server fills it in', async () => {
+    const { client } = crew;
+    const stored = await client.request({
+      method: 'POST',
+      path: company.path(),
+      query: dryRun,
+      body: sessionOf(here, 'tried', {}),
+    });
+    expect((stored as { spec: { requestedBy: unknown } }).spec.requestedBy).toEqual(me);
+  });
+
+  test.each<[string, object]>([
+    ['oneself', me],
+    ['oneself, the groups in another order', { ...me, groups: me.groups.toReversed() }],
+  ])('%s passes', async (_, requestedBy) => {
+    expect(await crew.create(here, { requestedBy })).toBe('allowed');
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['another person', { username: 'alice' }, /names alice, but the session is created by gina/],
+    ['an administrator', { ...me, username: 'kubernetes-admin' }, /names kubernetes-admin, but/],
+    ['another uid', { ...me, uid: 'uid-else' }, /does not have the uid and the groups of gina/],
+    ['no uid', { username: me.username, groups: me.groups }, /does not have the uid and the groups/],
+    ['one group more', { ...me, groups: [...me.groups, 'system:masters'] }, /does not have the uid and the groups/],
+    ['one group less', { ...me, groups: me.groups.slice(1) }, /does not have the uid and the groups/],
+    ['no groups', { ...me, groups: [] }, /does not have the uid and the groups/],
+  ])('%s does not', async (_, requestedBy, message) => {
+    expect(await crew.create(here, { requestedBy })).toMatchObject({ message: expect.stringMatching(message) });
+  });
+
+  test('not even the cluster’s administrator writes somebody else', async () => {
+    expect(await admin.create(here, { requestedBy: me })).toMatchObject({
+      message: expect.stringMatching(/names gina/),
+    });
+  });
+
+  test('a user with hundreds of groups can create a session', async () => {
+    const asGroups = ['authority-crew', ...Array.from({ length: 400 }, (_, at) => `group-${at}`)];
+    const busy = new Person({ as: 'busy', asGroups });
+    expect(await busy.create(here)).toBe('allowed');
+    const groups = [...asGroups, 'system:authenticated'];
+    expect(await busy.create(here, { requestedBy: { username: 'busy', groups } })).toBe('allowed');
+    expect(await busy.create(here, { requestedBy: { username: 'busy', groups: groups.slice(1) } })).not.toBe('allowed');
+    busy.close();
+  });
+});
+
+describe('the right to patch is the right to extend, and nothing else', () => {
+  const mine = nameOf('user + exec');
+  const me = (): Person => company.person('user + exec');
+
+  test.each<[string, object, RegExp]>([
+    ['a label beside', { metadata: { labels: { mine: 'now' } } }, /only spec.maxDuration can be changed/],
+    ['an annotation beside', { metadata: { annotations: { 'crashcart.dev/audit-id': 'x' } } }, /only spec.maxDuration/],
+    [
+      'an owner beside',
+      { metadata: { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'box', uid: 'x' }] } },
+      /only spec.maxDuration/,
+    ],
+    [
+      'a finalizer beside',
+      { metadata: { finalizers: ['crashcart.dev/session', 'example.dev/mine'] } },
+      /finalizers need the right/,
+    ],
+    ['another field beside', { spec: { maxDuration: '2h', tty: true } }, /only maxDuration can be changed/],
+    ['less time', { spec: { maxDuration: '30m' } }, /can only be made longer/],
+    ['more than a day', { spec: { maxDuration: '25h' } }, /between 1s and 24h/],
+    ['no time', { spec: { maxDuration: null } }, /^$/],
+  ])('%s', async (title, body, message) => {
+    const answer = await company.extend(me(), mine, '2h', body);
+    // Left out is the default, and that is what it was.
+    if (title === 'no time') expect(answer).toBe('allowed');
+    else expect(answer).toMatchObject({ message: expect.stringMatching(message) });
+  });
+
+  test('kubectl apply of a manifest with a longer maxDuration is such a patch', async () => {
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
+    expect(await company.extend(me(), mine, '2h', { metadata: { annotations } })).toBe('allowed');
+  });
+
+  test('it takes the right to go into the pod, and that to the profile', async () => {
+    const words = [
+      [company.person('user'), mine, /another person’s|create pods\/exec/],
+      [company.person('admin'), 'foreign', /needs the right to create pods\/exec/],
+    ] as const;
+    for (const [by, name, message] of words) {
+      expect(await company.extend(by, name, '2h')).toMatchObject({
+        code: 403,
+        message: expect.stringMatching(message),
+      });
+    }
+    expect(await company.extend(me(), 'foreign-sysadmin', '2h')).toMatchObject({ code: 403 });
+  });
+
+  test('another person’s is refused in words', async () => {
+    expect(await company.extend(me(), 'foreign', '2h')).toMatchObject({
+      message: expect.stringMatching(
+        /another person’s: to extend it needs the right to create debugsessions\/attachothers/,
+      ),
+    });
+  });
+
+  test('the cluster’s administrator may label, and may not give what the profile does not allow', async () => {
+    const labels = { metadata: { labels: { seen: 'yes' } } };
+    expect(await company.patch(admin, 'foreign', labels)).toBe('allowed');
+  });
+});
+
+describe('what nobody changes, the cluster’s administrator included', () => {
+  const patch = (body: object, subresource?: string): Promise<Answer> =>
+    company.patch(admin, 'foreign', body, subresource);
+  test.each<[string, object, RegExp]>([
+    ['the profile', { profile: 'sysadmin' }, /cannot be changed/],
+    ['the target', { target: { pod: { name: 'other' } } }, /cannot be changed/],
+    ['who asked', { requestedBy: { username: 'gina' } }, /cannot be changed/],
+    ['that somebody asked', { requestedBy: null }, /only maxDuration can be changed/],
+    ['a reason afterwards', { reason: 'because' }, /only maxDuration can be changed/],
+  ])('%s', async (_, spec, message) => {
+    expect(await patch({ spec })).toMatchObject({ code: 422, message: expect.stringMatching(message) });
+  });
+
+  test('the status', async () => {
+    expect(await patch({ status: { nodeName: 'elsewhere' } }, 'status')).toMatchObject({
+      message: expect.stringMatching(/written by the controller only/),
+    });
+  });
+});
