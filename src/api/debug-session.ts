@@ -44,6 +44,9 @@ export interface Requester {
   readonly groups: readonly string[];
 }
 
+/** Who has made a session's maxDuration longer: an admission policy lets nothing else pass. */
+export type Extender = Omit<Requester, 'groups'>;
+
 export interface DebugSessionSpec {
   readonly target: { readonly pod: PodTarget };
   /** Name of a toolbox that the agents carry. Default `default`. */
@@ -64,6 +67,8 @@ export interface DebugSessionSpec {
   readonly user?: { readonly uid?: number; readonly gid?: number };
   /** Durations as `1h30m`. */
   readonly maxDuration: string;
+  /** The last one who did; nobody has, as long as it is absent. */
+  readonly extendedBy?: Extender;
   readonly idleTimeout: string;
   /** Since the last client left. */
   readonly detachGrace: string;

@@ -59,6 +59,8 @@ export const defaultShell = [
 
 /** Stands in the refusal of a session that does not say who asks for it: the plugin then says it. */
 export const requesterMissing = 'spec.requestedBy is missing';
+/** The same of a session that is extended. */
+export const extenderMissing = 'spec.extendedBy does not name who extends';
 
 const subresourcePath = (namespace: string, name: string, subresource: string): string =>
   `/apis/${subresourceApiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}/${subresource}`;

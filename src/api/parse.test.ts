@@ -52,6 +52,7 @@ test('a full object comes back as it is', () => {
       profile: 'night-shift',
       reason: 'INC-7',
       requestedBy: { username: 'alice', uid: '7', groups: ['dev'] },
+      extendedBy: { username: 'bob', uid: '8' },
       tty: false,
     },
     status: {
@@ -86,6 +87,7 @@ test.each([
   ['spec.target.pod.name', { ...minimal, spec: { target: { pod: { name: '' } } } }],
   ['spec.profile', { ...minimal, spec: { target: { pod: { name: 'a' } }, profile: 7 } }],
   ['spec.requestedBy.username', { ...minimal, spec: { target: { pod: { name: 'a' } }, requestedBy: {} } }],
+  ['spec.extendedBy.username', { ...minimal, spec: { target: { pod: { name: 'a' } }, extendedBy: { uid: '8' } } }],
   ['spec.command[1]', { ...minimal, spec: { target: { pod: { name: 'a' } }, command: ['ls', 1] } }],
   ['spec.user.uid', { ...minimal, spec: { target: { pod: { name: 'a' } }, user: { uid: '0' } } }],
   ['spec.tty', { ...minimal, spec: { target: { pod: { name: 'a' } }, tty: 'yes' } }],

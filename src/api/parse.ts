@@ -8,6 +8,7 @@ import {
   type DebugSessionSpec,
   type DebugSessionStatus,
   type Exit,
+  type Extender,
   type ObjectMeta,
   phases,
   type RecordingStatus,
@@ -85,6 +86,7 @@ function parseSpec(value: unknown): DebugSessionSpec {
       user && { ...some('uid', number(user, 'uid', 'spec.user')), ...some('gid', number(user, 'gid', 'spec.user')) },
     ),
     maxDuration: optionalText(spec, 'maxDuration', 'spec') ?? '1h',
+    ...some('extendedBy', spec['extendedBy'] === undefined ? undefined : parseExtender(spec['extendedBy'])),
     idleTimeout: optionalText(spec, 'idleTimeout', 'spec') ?? '15m',
     detachGrace: optionalText(spec, 'detachGrace', 'spec') ?? '1h',
     ttlAfterFinished: optionalText(spec, 'ttlAfterFinished', 'spec') ?? '1h',
@@ -94,12 +96,18 @@ function parseSpec(value: unknown): DebugSessionSpec {
 function parseRequester(value: unknown): Requester {
   const at = 'spec.requestedBy';
   const requester = fields(value, at);
-  return {
-    username: text(requester, 'username', at),
-    ...some('uid', optionalText(requester, 'uid', at) || undefined),
-    groups: textList(requester, 'groups', at) ?? [],
-  };
+  return { ...parsePerson(requester, at), groups: textList(requester, 'groups', at) ?? [] };
 }
+
+function parseExtender(value: unknown): Extender {
+  const at = 'spec.extendedBy';
+  return parsePerson(fields(value, at), at);
+}
+
+const parsePerson = (person: Fields, at: string): Extender => ({
+  username: text(person, 'username', at),
+  ...some('uid', optionalText(person, 'uid', at) || undefined),
+});
 
 /** An empty list means the same as none. */
 function commandOf(spec: Fields): readonly string[] | undefined {

@@ -8,7 +8,7 @@ import { desiredSession, extendedSession, shorter } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
 import { profileRefusal } from './profile-check.ts';
-import { event, transitionEvents } from './session-events.ts';
+import { earlyExtensionEvents, event, extensionEvent, transitionEvents } from './session-events.ts';
 import {
   type Action,
   agentAwayMs,
@@ -115,7 +115,9 @@ function writeCompany(
 function planExtension({ session, profile }: Situation, observed: ObservedSession): readonly Action[] {
   if (profile === 'absent' || (observed.phase !== 'Running' && observed.phase !== 'Preparing')) return [];
   const desired = extendedSession(session, observed, profile);
-  return desired ? [{ type: 'extend', node: session.status?.nodeName ?? '', desired }] : [];
+  if (!desired) return [];
+  const told = extensionEvent(session, { from: observed.maxDurationMs ?? 0, to: desired.maxDurationMs });
+  return [{ type: 'extend', node: session.status?.nodeName ?? '', desired, told }];
 }
 
 /** It was on an agent, and no agent shows it now. */
@@ -192,6 +194,7 @@ function planStart(situation: Situation): readonly Action[] {
   return [
     { type: 'dispatch', node: target.node, desired },
     { type: 'patchStatus', status: next },
+    ...earlyExtensionEvents(session),
   ];
 }
 

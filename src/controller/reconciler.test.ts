@@ -260,4 +260,9 @@ test('a longer maxDuration is told to the agent, and what the agent refuses does
   await world.reconciler.reconcile(session);
   expect(puts).toHaveLength(2);
   expect(world.statuses.map(({ phase }) => phase)).not.toContain('Failed');
+  expect(world.events).toEqual([]);
+  // What it accepts is told, on session and pod.
+  world.onPut = async () => makeObserved({ maxDurationMs: 7_200_000 });
+  await world.reconciler.reconcile(session);
+  expect(world.events).toEqual(['DebugSession DebugSessionExtended', 'Pod DebugSessionExtended']);
 });

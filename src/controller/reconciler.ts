@@ -172,7 +172,7 @@ export class Reconciler {
       case 'dispatch':
         return await this.#dispatch(session, action.node, action.desired);
       case 'extend':
-        return await this.#extend(session, action.node, action.desired);
+        return await this.#extend(session, action);
       case 'removeFromAgent':
         return await this.#remove(session, action.node, action.reason);
       case 'patchStatus':
@@ -219,14 +219,15 @@ export class Reconciler {
     }
   }
 
-  async #extend(session: DebugSession, node: string, desired: DesiredSession): Promise<undefined> {
+  async #extend(session: DebugSession, { node, desired, told }: Action & { type: 'extend' }): Promise<undefined> {
     const link = this.#options.agents.get(node);
     // It comes back with its list, and the list with another turn.
     if (!link) return;
     const log = this.#logger(session).child({ node, maxDurationMs: desired.maxDurationMs });
     try {
       const { maxDurationMs } = await link.put(desired);
-      log.info('session extended', { accepted: maxDurationMs });
+      log.info('session extended', { accepted: maxDurationMs, by: session.spec.extendedBy?.username });
+      this.#recordEvent(session, told);
     } catch (caught) {
       const error = CrashcartError.from(caught);
       if (transient.has(error.reason)) throw error;

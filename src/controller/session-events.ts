@@ -1,18 +1,18 @@
-/** What is said of a session in Events, on it and on its pod: who, with which profile, why, how it ended. */
+/** What is said of a session in Events, on it and on its pod: who, with which profile, why, who gave it more time, how it ended. */
 import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
-import type { Action } from './situation.ts';
+import { writeDuration } from '../base/duration.ts';
+import type { EventAction } from './situation.ts';
 
 /**
  * The Event of the step from the session's last status to `status`, if it is one that people want to know of. The one of the end says
  * everything: of a session that is over in a moment it is the only one.
  */
-export function transitionEvents(session: DebugSession, status: DebugSessionStatus): readonly Action[] {
+export function transitionEvents(session: DebugSession, status: DebugSessionStatus): readonly EventAction[] {
   if (session.status?.phase === status.phase) return [];
-  const { name } = session.metadata;
   const ready = status.conditions?.find((each) => each.type === 'Ready');
   const container = `container "${status.container ?? session.spec.target.pod.container ?? ''}"`;
-  const { profile, requestedBy, reason } = session.spec;
-  const who = `debug session ${name}${requestedBy ? ` of ${requestedBy.username}` : ''}`;
+  const { profile, reason } = session.spec;
+  const who = sessionOf(session);
   const why = `with profile ${profile}${reason ? `, because: ${reason}` : ''}`;
   switch (status.phase) {
     case 'Running':
@@ -30,9 +30,38 @@ export function transitionEvents(session: DebugSession, status: DebugSessionStat
   }
 }
 
+/** `lastsMs`: as its agent counted so far, and as it is told to count. */
+export function extensionEvent(
+  session: DebugSession,
+  lastsMs: { readonly from: number; readonly to: number },
+): EventAction {
+  const started = Date.parse(session.status?.startedAt ?? '');
+  const end = Number.isNaN(started)
+    ? 'from its start'
+    : `until ${new Date(started + lastsMs.to).toISOString().slice(0, 19)}Z`;
+  return event(
+    'Normal',
+    'DebugSessionExtended',
+    `${sessionOf(session)} was extended${byWhom(session)}: ${writeDuration(lastsMs.to - lastsMs.from)} more, it may last ${writeDuration(lastsMs.to)}, ${end}`,
+  );
+}
+
+/** One that was extended before any agent had it; by how much is not known any more. */
+export function earlyExtensionEvents(session: DebugSession): readonly EventAction[] {
+  if (!session.spec.extendedBy) return [];
+  const message = `${sessionOf(session)} was extended${byWhom(session)} before it began: it may last ${session.spec.maxDuration} from its start`;
+  return [event('Normal', 'DebugSessionExtended', message)];
+}
+
+/** Nobody, where its profile has been given a longer bound than when it began. */
+const byWhom = ({ spec }: DebugSession): string => (spec.extendedBy ? ` by ${spec.extendedBy.username}` : '');
+
+const sessionOf = ({ metadata, spec }: DebugSession): string =>
+  `debug session ${metadata.name}${spec.requestedBy ? ` of ${spec.requestedBy.username}` : ''}`;
+
 export const event = (
   level: 'Normal' | 'Warning',
   reason: string,
   message: string,
   about: 'session' | 'session-and-pod' = 'session-and-pod',
-): Action & { readonly type: 'event' } => ({ type: 'event', about, level, reason, message });
+): EventAction => ({ type: 'event', about, level, reason, message });

@@ -37,22 +37,24 @@ export interface Situation {
   readonly nowMs: number;
 }
 
+export interface EventAction {
+  readonly type: 'event';
+  readonly about: 'session' | 'session-and-pod';
+  readonly level: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
 export type Action =
   | { readonly type: 'addFinalizer' }
   | { readonly type: 'removeFinalizer' }
   | { readonly type: 'dispatch'; readonly node: string; readonly desired: DesiredSession }
-  /** `dispatch` for a session that the agent has already: what it refuses does not fail the session. */
-  | { readonly type: 'extend'; readonly node: string; readonly desired: DesiredSession }
+  /** `dispatch` for a session that the agent has already: what it refuses does not fail the session, and is not told. */
+  | { readonly type: 'extend'; readonly node: string; readonly desired: DesiredSession; readonly told: EventAction }
   | { readonly type: 'removeFromAgent'; readonly node: string; readonly reason: Reason }
   | { readonly type: 'patchStatus'; readonly status: DebugSessionStatus }
   | { readonly type: 'deleteObject' }
-  | {
-      readonly type: 'event';
-      readonly about: 'session' | 'session-and-pod';
-      readonly level: 'Normal' | 'Warning';
-      readonly reason: string;
-      readonly message: string;
-    }
+  | EventAction
   | { readonly type: 'requeueAfter'; readonly ms: number };
 
 /** Clients that come and go are written down when they stay, or with whatever else is written: a short visit costs no write of its own. */

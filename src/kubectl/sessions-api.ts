@@ -1,5 +1,5 @@
-import type { DebugSession } from '../api/debug-session.ts';
-import { apiVersion, auditIdAnnotation, plural, requesterMissing } from '../api/names.ts';
+import type { DebugSession, DebugSessionSpec } from '../api/debug-session.ts';
+import { apiVersion, auditIdAnnotation, extenderMissing, plural, requesterMissing } from '../api/names.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain } from './api-refusal.ts';
@@ -76,23 +76,29 @@ export async function deleteSession(api: ApiClient, namespace: string, name: str
   }
 }
 
-/** The schema lets it grow only: two who extend at once do no harm. */
+/** The schema lets it grow only: two who extend at once do no harm. Who extends is written down as who asks for a session is. */
 export async function extendSession(
   api: ApiClient,
   namespace: string,
   name: string,
   maxDuration: string,
 ): Promise<DebugSession> {
-  try {
-    return asSession(
+  const patch = async (spec: Pick<DebugSessionSpec, 'maxDuration' | 'extendedBy'>): Promise<DebugSession> =>
+    asSession(
       await api.send({
         method: 'PATCH',
         path: path(namespace, name),
         query: { fieldManager: 'kubectl-crashcart' },
-        body: { spec: { maxDuration } },
+        body: { spec },
         contentType: 'application/merge-patch+json',
       }),
     );
+  try {
+    return await patch({ maxDuration }).catch(async (caught) => {
+      if (!(caught instanceof ApiRefusal && caught.message.includes(extenderMissing))) throw caught;
+      const { username, uid } = await whoAmI(api);
+      return await patch({ maxDuration, extendedBy: { username, ...(uid ? { uid } : {}) } });
+    });
   } catch (caught) {
     throw explain(caught, { verb: 'patch', resource: plural, namespace, name });
   }

@@ -197,6 +197,27 @@ test('an API server that does not fill in who asks is told what it says of us', 
   });
 });
 
+test('so is one that does not fill in who extends a session, and only then', async () => {
+  store('long');
+  expect(await runPlugin(api, ['extend', 'long', '--by', '1h'])).toMatchObject({ code: 0 });
+  expect(api.only.spec).not.toHaveProperty('extendedBy');
+  const message = 'denied request: spec.extendedBy does not name who extends the session: write username alice …';
+  api.refusePatchOnce = {
+    code: 422,
+    status: { kind: 'Status', status: 'Failure', reason: 'Invalid', message },
+  };
+  api.posts.set('/apis/authentication.k8s.io/v1/selfsubjectreviews', {
+    status: { userInfo: { username: 'alice', uid: '7', groups: ['dev'] } },
+  });
+  expect(await runPlugin(api, ['extend', 'long', '--by', '1h'])).toMatchObject({ code: 0 });
+  expect(api.only.spec).toMatchObject({ extendedBy: { username: 'alice', uid: '7' } });
+  api.refusePatchOnce = {
+    code: 403,
+    status: { kind: 'Status', status: 'Failure', reason: 'Forbidden', message: 'the profile lets it last 4h at most' },
+  };
+  expect(await failure('extend', 'long', '--by', '1h')).toMatch(/the profile lets it last 4h at most/);
+});
+
 test('completion knows verbs, pods, containers, sessions and values', async () => {
   api.routes.set('/api/v1/namespaces/shop/pods?limit=500', { items: [{ metadata: { name: 'web-0' } }] });
   api.routes.set('/api/v1/namespaces/shop/pods/web-0', { spec: { containers: [{ name: 'app' }, { name: 'proxy' }] } });

@@ -1,4 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { DebugSession } from '../../src/api/debug-session.ts';
+import { must } from '../support/dry-run.ts';
+import { getJson } from '../support/environment.ts';
+import { eventually } from '../support/eventually.ts';
 import { companyIn, nameOf } from './authority/company.ts';
 import { type Answer, dryRun, Person, sessionOf } from './authority/people.ts';
 
@@ -117,6 +121,74 @@ describe('the right to patch is the right to extend, and nothing else', () => {
   test('the cluster’s administrator may label, and may not give what the profile does not allow', async () => {
     const labels = { metadata: { labels: { seen: 'yes' } } };
     expect(await company.patch(admin, 'foreign', labels)).toBe('allowed');
+  });
+});
+
+describe('who extends a session is written there, and told on session and pod', () => {
+  const extended = async (by: Person, name: string, spec: object): Promise<unknown> => {
+    const path = company.path(name);
+    const contentType = 'application/merge-patch+json';
+    const answer = await by.client.request({ method: 'PATCH', path, query: dryRun, body: { spec }, contentType });
+    return (answer as DebugSession).spec.extendedBy;
+  };
+  const gina = { username: 'gina', uid: 'uid-gina' };
+
+  test('nobody is named: the API server fills it in', async () => {
+    expect(await extended(crew, 'crews', { maxDuration: '2h' })).toEqual(gina);
+  });
+
+  test.each<[string, object]>([
+    ['another person', { username: 'authority-owner' }],
+    ['another uid', { ...gina, uid: 'uid-else' }],
+    ['no uid', { username: gina.username }],
+  ])('%s may not be named', async (_, extendedBy) => {
+    expect(await company.extend(crew, 'crews', '2h', { spec: { maxDuration: '2h', extendedBy } })).toMatchObject({
+      message: expect.stringMatching(/does not name who extends the session: write username gina and uid uid-gina/),
+    });
+  });
+
+  test('it is not changed without more time, nor written by who creates a session', async () => {
+    expect(await company.patch(admin, 'crews', { spec: { extendedBy: gina } })).toMatchObject({
+      code: 422,
+      message: expect.stringMatching(/it changes with that only/),
+    });
+    expect(await crew.create(here, { extendedBy: gina })).toMatchObject({
+      message: expect.stringMatching(/which nobody has yet; leave it out/),
+    });
+  });
+
+  test('of several the last one is named, and each of them in an Event', async () => {
+    for (const [by, maxDuration] of [
+      [crew, '2h'],
+      [company.owner, '150m'],
+    ] as const) {
+      const body = { spec: { maxDuration } };
+      const path = company.path('crews');
+      await by.client.request({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
+      await eventually(async () => {
+        const status = await getJson<DebugSession>(['get', 'dbg/crews', '-n', here]);
+        expect(status.status?.maxDuration).toBe(maxDuration === '2h' ? '2h' : '2h30m');
+      });
+    }
+    expect(await extended(crew, 'crews', { maxDuration: '3h' })).toEqual(gina);
+    await eventually(async () => {
+      const events = await must(
+        'get',
+        'events',
+        '-n',
+        here,
+        '--field-selector=reason=DebugSessionExtended',
+        '-o',
+        'jsonpath={range .items[*]}{.involvedObject.kind} {.message}{"\\n"}{end}',
+      );
+      for (const kind of ['DebugSession', 'Pod']) {
+        const told = `${kind} debug session crews of gina was extended by`;
+        expect(events).toMatch(new RegExp(`^${told} gina: 1h more, it may last 2h, until 20\\d\\d-\\S+Z$`, 'm'));
+        expect(events).toMatch(
+          new RegExp(`^${told} authority-owner: 30m more, it may last 2h30m, until 20\\d\\d-\\S+Z$`, 'm'),
+        );
+      }
+    });
   });
 });
 

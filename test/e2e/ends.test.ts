@@ -33,6 +33,20 @@ test('a minute before maxDuration one is warned, and extend puts the end off', a
   expect(extended.stdout).toMatch(/may last 31m4s, until 20\d\d-/);
   await terminal.expect(/this session was extended: it may last 30m\d*s? from now|it may last 30m from now/);
   await eventually(async () => expect((await sessionOf(name)).status?.maxDuration).toBe('31m4s'));
+  await eventually(async () => {
+    const { items } = await getJson<{ items: { message: string }[] }>([
+      'get',
+      'events',
+      '-n',
+      'tools',
+      `--field-selector=reason=DebugSessionExtended,involvedObject.name=${name}`,
+    ]);
+    const me = (await sessionOf(name)).spec.requestedBy?.username;
+    const [{ message } = { message: '' }] = items;
+    expect(message).toContain(
+      `debug session ${name} of ${me} was extended by ${me}: 30m more, it may last 31m4s, until 20`,
+    );
+  });
   // Past the end that it had.
   await sleep(66_000);
   terminal.enter('echo "still $((40+2)) here"');

@@ -47,6 +47,8 @@ export class ApiDouble {
   refuseCreate: Refusal | undefined;
   /** The first create only. */
   refuseCreateOnce: Refusal | undefined;
+  /** The first patch only. */
+  refusePatchOnce: Refusal | undefined;
   /** POST paths beside the sessions', and their answers. */
   readonly posts = new Map<string, unknown>();
   /** Asked for each attach, in order; undefined lets it through. */
@@ -132,6 +134,7 @@ export class ApiDouble {
     if (method === 'POST' && this.posts.has(url.pathname)) return [201, this.posts.get(url.pathname)];
     if (method === 'POST' && namespace) return this.#create(namespace, body);
     if (method === 'DELETE' && namespace && name) return this.#delete(namespace, name);
+    if (method === 'PATCH' && namespace && name) return this.#patch(namespace, name, body);
     if (sessionsPath.test(url.pathname)) return this.#read(namespace, name);
     const route = this.routes.get(url.pathname + decodeURIComponent(url.search)) ?? this.routes.get(url.pathname);
     return route === undefined ? notFound('the server could not find the requested resource') : [200, route];
@@ -160,6 +163,19 @@ export class ApiDouble {
     if (name === undefined) return [200, { items: all, metadata: {} }];
     const session = all.find(({ metadata }) => metadata.name === name);
     return session ? [200, session] : notFound(`debugsessions.crashcart.dev "${name}" not found`, 'debugsessions');
+  }
+
+  /** A merge patch of fields of the spec. */
+  #patch(namespace: string, name: string, body: string): readonly [number, unknown] {
+    const { refusePatchOnce } = this;
+    this.refusePatchOnce = undefined;
+    if (refusePatchOnce) return [refusePatchOnce.code, refusePatchOnce.status];
+    const session = this.sessions.get(`${namespace}/${name}`);
+    if (!session) return notFound(`debugsessions.crashcart.dev "${name}" not found`, 'debugsessions');
+    const { spec } = JSON.parse(body) as Pick<StoredSession, 'spec'>;
+    const patched = { ...session, spec: { ...session.spec, ...spec } };
+    this.sessions.set(`${namespace}/${name}`, patched);
+    return [200, patched];
   }
 
   #delete(namespace: string, name: string): readonly [number, unknown] {

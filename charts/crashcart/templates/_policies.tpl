@@ -55,6 +55,9 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         messageExpression: >-
           'spec.requestedBy names ' + object.spec.requestedBy.username + ', but the session is created by ' + request.userInfo.username +
           '; leave it out or name yourself'
+      - reason: Invalid
+        expression: "!has(object.spec.extendedBy)"
+        message: spec.extendedBy says who has made maxDuration longer, which nobody has yet; leave it out
       # A list of hundreds of groups comes in the same order, or is compared as a whole only where that is cheap.
       - reason: Forbidden
         expression: >-
@@ -159,6 +162,15 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         messageExpression: >-
           'to extend a session with profile ' + object.spec.profile + ' needs the right to use debugprofiles/' + object.spec.profile + ' in crashcart.dev, and ' +
           request.userInfo.username + ' does not have it in namespace ' + request.namespace
+      # The Event that tells of it names whoever stands there. Before 1.36 nothing fills it in on the server: the plugin does, and a patch has to say it.
+      - reason: Invalid
+        expression: >-
+          !variables.extended || (has(object.spec.extendedBy) && object.spec.extendedBy.username == request.userInfo.username &&
+          (has(object.spec.extendedBy.uid) ? object.spec.extendedBy.uid : '') == (has(request.userInfo.uid) ? request.userInfo.uid : ''))
+        messageExpression: >-
+          'spec.extendedBy does not name who extends the session: write username ' + request.userInfo.username +
+          (has(request.userInfo.uid) && request.userInfo.uid != '' ? ' and uid ' + request.userInfo.uid : '') +
+          ' there, or extend it with kubectl crashcart extend, which fills it in'
 # At creation a longer time than the profile's is cut to it in silence; whoever extends is told. The controller keeps to the bound in any case.
 - name: debugsessions-extension-profile.crashcart.dev
   paramRef:
@@ -300,4 +312,30 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         messageExpression: >-
           'spec.requestedBy does not have what else the API server knows of ' + request.userInfo.username + ' (extra of kubectl auth whoami -o yaml)'
 {{- end }}
+{{- end }}
+{{- /* Who asks for a session, and who extends one, each as {name, operation, matchConditions, patch}. */ -}}
+{{- define "crashcart.mutations" -}}
+- name: debugsessions.crashcart.dev
+  operation: CREATE
+  matchConditions:
+    - name: names-nobody
+      expression: '!has(object.spec.requestedBy)'
+  patch: >-
+    [JSONPatch{op: "add", path: "/spec/requestedBy", value: Object.spec.requestedBy{
+    username: request.userInfo.username,
+    uid: has(request.userInfo.uid) ? request.userInfo.uid : "",
+    groups: has(request.userInfo.groups) ? request.userInfo.groups : []}}]
+- name: debugsessions-extension.crashcart.dev
+  operation: UPDATE
+  matchConditions:
+    - name: is-extended
+      expression: object.spec.maxDuration != oldObject.spec.maxDuration
+    # Or names the last one, as a patch of maxDuration alone leaves it. Whom it names instead is for the policy to judge.
+    - name: names-nobody-new
+      expression: >-
+        !has(object.spec.extendedBy) || (has(oldObject.spec.extendedBy) && object.spec.extendedBy == oldObject.spec.extendedBy)
+  patch: >-
+    [JSONPatch{op: "add", path: "/spec/extendedBy", value: Object.spec.extendedBy{
+    username: request.userInfo.username,
+    uid: has(request.userInfo.uid) ? request.userInfo.uid : ""}}]
 {{- end }}
