@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { must, session } from '../support/dry-run.ts';
 import { cluster, crashcartTerminal, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { onNode } from '../support/node-leftovers.ts';
-import { leftovers } from './nothing-left.ts';
+import { expectNothingLeft, leftovers } from './nothing-left.ts';
 
 test('a session that still runs is found: its object, its process, its mount and its cgroup', async () => {
   using terminal = crashcartTerminal(['pod/box', '-n', 'tools']);
@@ -16,6 +17,17 @@ test('a session that still runs is found: its object, its process, its mount and
   terminal.enter('exit 0');
   await terminal.exit();
   await eventually(async () => expect(await leftovers()).toEqual([]));
+});
+
+test('a session that a test leaves open fails that test, and no other: it is named and cleared away', async () => {
+  const forgotten = session(
+    { target: { pod: { name: 'box' } }, tty: false, command: ['sleep', '600'] },
+    { name: 'forgotten', namespace: 'tools' },
+  );
+  expect(await kubectl(['create', '-f', '-'], { input: JSON.stringify(forgotten) })).toMatchObject({ code: 0 });
+  await must('wait', '-n', 'tools', 'dbg/forgotten', '--for=condition=Ready', '--timeout=30s');
+  await expect(expectNothingLeft(1_000)).rejects.toThrow(/session tools\/forgotten \(Running\)/);
+  await expectNothingLeft(0);
 });
 
 test('a cgroup and a mount left on purpose are found', async () => {

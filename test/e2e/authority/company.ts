@@ -4,7 +4,7 @@ import { resourcePath } from '../../../src/kube/paths.ts';
 import { must } from '../../support/dry-run.ts';
 import { kubectl } from '../../support/environment.ts';
 import { eventually } from '../../support/eventually.ts';
-import { leftovers } from '../nothing-left.ts';
+import { expectNothingLeft } from '../nothing-left.ts';
 import { type Act, acts, type Column, columns, rolesOf } from './matrix.ts';
 import { type Answer, dryRun, Person, sessionOf } from './people.ts';
 
@@ -140,7 +140,7 @@ export class Company {
   async leave(): Promise<void> {
     try {
       await must('delete', 'debugsessions', '--all', '-n', this.here, '--timeout=60s');
-      await eventually(async () => expect(await leftovers()).toEqual([]));
+      await expectNothingLeft();
     } finally {
       await kubectl(['delete', 'namespace', this.here, '--wait=false']);
       await kubectl(['delete', 'clusterrole', 'authority-exec']);
