@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
-import { WebSocket } from 'ws';
 import { secretDigest } from '../api/debug-attachment.ts';
 import {
   apiVersion,
@@ -18,8 +17,9 @@ import {
 import { CrashcartError, reasons } from '../base/errors.ts';
 import { byteStream, maxBytesMessage } from '../wire/byte-stream.ts';
 import { formatTicket } from '../wire/ticket.ts';
-import { ApiClient, readBody } from './api-client.ts';
+import { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain, isNoSuchApi } from './api-refusal.ts';
+import { openWebSocket } from './web-socket.ts';
 import { whoAmI } from './whoami.ts';
 
 export interface Destination {
@@ -32,7 +32,6 @@ export interface Destination {
 export const installationNamespace = (): string => process.env['CRASHCART_NAMESPACE'] || defaultNamespace;
 
 const connectMs = 30_000;
-const statusBytes = 256 * 1024;
 
 /** Whose gateway was found to have a front door: it is not asked for another way again. */
 const withFrontDoor = new WeakSet<ApiClient>();
@@ -140,33 +139,12 @@ async function readAuthority(api: ApiClient, namespace: string): Promise<string>
 
 /** A byte stream to the gateway through its Service's proxy, which opens nothing by itself. */
 async function openPipe(api: ApiClient, namespace: string, signal: AbortSignal): Promise<Duplex> {
-  const { agent, options, headers } = await api.access();
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/services/${frontDoorService}/proxy${frontDoorPath}`;
-  const url = api.url(path);
-  url.protocol = 'wss:';
-  const outer = new WebSocket(url, {
-    ...options,
-    agent,
-    headers,
-    handshakeTimeout: connectMs,
-    perMessageDeflate: false,
-    maxPayload: maxBytesMessage,
-  });
-  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const onAbort = (): void => outer.terminate();
-  signal.addEventListener('abort', onAbort, { once: true });
-  outer.once('open', () => resolve(byteStream(outer)));
-  outer.once('unexpected-response', (request, response) => {
-    readBody(response, statusBytes)
-      .then((body) => reject(closed(new ApiRefusal(body, response.statusCode ?? 0), namespace)))
-      .catch((cause) => reject(api.failure(cause)))
-      .finally(() => request.destroy());
-  });
-  outer.on('error', (cause) => reject(signal.aborted ? signal.reason : api.failure(cause)));
+  const upgrade = { path, maxMessageBytes: maxBytesMessage, waitMs: connectMs, late: 'the gateway gave no answer' };
   try {
-    return await promise;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
+    return byteStream(await openWebSocket(api, upgrade, signal));
+  } catch (caught) {
+    throw closed(caught, namespace);
   }
 }
 

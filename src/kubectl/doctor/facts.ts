@@ -1,3 +1,4 @@
+import type { Ticketholder } from '../../api/debug-attachment.ts';
 import {
   apiServiceName,
   apiVersion,
@@ -10,6 +11,7 @@ import { CrashcartError } from '../../base/errors.ts';
 import type { ApiClient } from '../api-client.ts';
 import { ApiRefusal } from '../api-refusal.ts';
 import { installationNamespace } from '../front-door.ts';
+import { whoAmI } from '../whoami.ts';
 import type {
   ApiService,
   ConfigMap,
@@ -21,7 +23,6 @@ import type {
   Policy,
   ResourceList,
   RightReview,
-  WhoAmI,
 } from './objects.ts';
 
 /** An answer, or why there is none. */
@@ -53,7 +54,7 @@ const rightToATicket: Right = { verb: 'create', group: 'crashcart.dev', resource
 export interface Facts {
   readonly namespace: string;
   readonly installation: string;
-  readonly whoami: Fact<WhoAmI>;
+  readonly whoami: Fact<Ticketholder>;
   readonly sessionsApi: Fact<ResourceList>;
   readonly rights: ReadonlyArray<{ readonly right: Right; readonly allowed: Fact<RightReview> }>;
   readonly apiService: Fact<ApiService>;
@@ -79,7 +80,7 @@ export async function gather(api: ApiClient): Promise<Facts> {
   const wanted = ticket ? [...rightsForAShell, rightToATicket] : rightsForAShell;
   const inside = `namespaces/${encodeURIComponent(installation)}`;
   const [whoami, frontDoor, rights, attachApi, controller, agents, agentPods, nodes, policy] = await Promise.all([
-    ask<WhoAmI>(api, '/apis/authentication.k8s.io/v1/selfsubjectreviews', selfSubjectReview),
+    factOf(whoAmI(api)),
     ticket ? askFrontDoor(api, inside) : undefined,
     Promise.all(wanted.map(async (right) => ({ right, allowed: await mayI(api, namespace, right) }))),
     ask<unknown>(api, `/apis/${subresourceApiVersion}`),
@@ -118,8 +119,6 @@ async function askFrontDoor(api: ApiClient, inside: string): Promise<Facts['fron
   return { reached, authority };
 }
 
-const selfSubjectReview = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
-
 function mayI(api: ApiClient, namespace: string, { verb, group, resource, name }: Right): Promise<Fact<RightReview>> {
   const [plain, subresource] = resource.split('/');
   const attributes = { namespace, verb, group, resource: plain, ...(subresource ? { subresource } : {}) };
@@ -131,12 +130,16 @@ function mayI(api: ApiClient, namespace: string, { verb, group, resource, name }
 }
 
 /** With a body it is a POST. */
-async function ask<T>(api: ApiClient, path: string, body?: object): Promise<Fact<T>> {
+function ask<T>(api: ApiClient, path: string, body?: object): Promise<Fact<T>> {
   const [pathname = path, search = ''] = path.split('?', 2);
   const query = Object.fromEntries(new URLSearchParams(search));
+  const answer = api.send({ path: pathname, query, ...(body ? { method: 'POST' as const, body } : {}) });
+  return factOf(answer as Promise<T>);
+}
+
+async function factOf<T>(answer: Promise<T>): Promise<Fact<T>> {
   try {
-    const value = await api.send({ path: pathname, query, ...(body ? { method: 'POST' as const, body } : {}) });
-    return { known: true, value: value as T };
+    return { known: true, value: await answer };
   } catch (caught) {
     const code = caught instanceof ApiRefusal ? caught.code : 0;
     const why = code === 403 || code === 401 ? 'forbidden' : code === 404 ? 'absent' : 'failed';

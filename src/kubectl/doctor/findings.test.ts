@@ -39,7 +39,7 @@ beforeAll(async () => {
   healthy = {
     namespace: 'shop',
     installation: 'crashcart-system',
-    whoami: known({ status: { userInfo: { username: 'jane', groups: ['devs'] } } }),
+    whoami: known({ username: 'jane', groups: ['devs'], extra: {} }),
     sessionsApi: known({}),
     rights: rightsForAShell.map((right) => ({ right, allowed: known({ status: { allowed: true } }) })),
     apiService: known({

@@ -31,7 +31,7 @@ export function findingsOf(facts: Facts, now: number): readonly Finding[] {
 function identity({ whoami }: Facts): Finding {
   const check = 'you';
   if (!whoami.known) return unanswered(check, 'name by which the cluster knows you', whoami);
-  const { username = 'unknown', groups = [] } = whoami.value.status?.userInfo ?? {};
+  const { username, groups } = whoami.value;
   if (username === 'system:anonymous') {
     return {
       check,
@@ -40,7 +40,11 @@ function identity({ whoami }: Facts): Finding {
       next: 'log in, then see "kubectl auth whoami"',
     };
   }
-  return { check, state: 'ok', says: `${username}${groups.length > 0 ? `, in ${groups.join(', ')}` : ''}` };
+  return {
+    check,
+    state: 'ok',
+    says: `${username || 'unknown'}${groups.length > 0 ? `, in ${groups.join(', ')}` : ''}`,
+  };
 }
 
 function sessionsApi({ sessionsApi }: Facts): Finding {
@@ -58,7 +62,7 @@ function rightFinding(
   const what = `${verb} ${resource}${name ? ` "${name}"` : ''} in namespace ${namespace}`;
   if (!allowed.known) return unanswered(check, `right to ${what}`, allowed);
   if (allowed.value.status?.allowed) return { check, state: 'ok', says: `you may ${what}` };
-  const user = whoami.known ? (whoami.value.status?.userInfo?.username ?? 'YOU') : 'YOU';
+  const user = (whoami.known && whoami.value.username) || 'YOU';
   const grant =
     resource === 'pods/exec'
       ? 'a role with create pods/exec; crashcart-user does not bring it'

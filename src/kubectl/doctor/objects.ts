@@ -11,10 +11,6 @@ interface Condition {
   readonly message?: string;
 }
 
-export interface WhoAmI {
-  readonly status?: { readonly userInfo?: { readonly username?: string; readonly groups?: readonly string[] } };
-}
-
 export interface RightReview {
   readonly status?: { readonly allowed?: boolean };
 }
