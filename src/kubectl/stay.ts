@@ -25,6 +25,8 @@ interface Tools {
 
 /** Time awake for which a lost connection is tried again; the clock stands still while a laptop sleeps. */
 const comeBackMs = 15 * 60_000;
+/** A replica or an API server that was replaced is back within this: each try may be the one, so none waits for long. After that it is a longer outage. */
+const soonMs = 30_000;
 /** An API server that is starting refuses for reasons that are not true a moment later. */
 const doubtMs = 30_000;
 /** What may be typed while there is no connection. */
@@ -104,7 +106,8 @@ export class Stay {
     using away = new TypedAhead(this.#tools.host, this.#wanted.tty, (typed) => this.#filter(typed), leave);
     this.#say(`connection lost, coming back${this.#wanted.tty ? ' (Ctrl-C to leave; the session goes on)' : ''}`);
     const signal = AbortSignal.any([signals.signal, this.#leaving.signal]);
-    const backoff = new Backoff({ initialMs: 100, maxMs: 3_000 });
+    const soon = new Backoff({ initialMs: 100, maxMs: 1_000 });
+    const later = new Backoff({ initialMs: 1_000, maxMs: 5_000 });
     const startedAt = performance.now();
     for (;;) {
       const awayMs = performance.now() - startedAt;
@@ -120,7 +123,7 @@ export class Stay {
         return socket;
       } catch (caught) {
         if (signal.aborted || awayMs > comeBackMs || isFinal(caught, awayMs)) return undefined;
-        await backoff.wait(signal);
+        await (awayMs < soonMs ? soon : later).wait(signal);
       }
     }
   }
