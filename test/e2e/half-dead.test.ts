@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { crashcartTerminal } from '../support/environment.ts';
+import { must } from '../support/dry-run.ts';
+import { cluster, crashcartTerminal } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
+import { loseTunnels } from '../support/lost-tunnels.ts';
 import { metricsOf } from '../support/metrics.ts';
 import { startSwallowingProxy } from '../support/swallowing-proxy.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
@@ -42,3 +44,28 @@ test('between the gateway and a client that stands still: the gateway lets go of
   await terminal.expect(/again kept42/, 30_000);
   expect(await terminal.exit(30_000)).toBe(5);
 }, 120_000);
+
+test('between the agent and the gateway: both let go of the tunnel, and the stream comes back by another one with nothing lost', async () => {
+  const nodeName = await must('get', 'pod', 'box', '-n', 'tools', '-o', 'jsonpath={.spec.nodeName}');
+  const node = cluster().nodes.find(({ name }) => name === nodeName);
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools']);
+  terminal.enter('stty -echo; PS1=; mark=kept$((40+2)); echo $mark');
+  await terminal.expect(/kept42/, 30_000);
+  // It speaks for longer than it takes to see it.
+  const lines = 450;
+  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  await terminal.expect(/line 5\./, 30_000);
+  await using _lost = await loseTunnels(node!);
+  const lostAt = performance.now();
+  await terminal.expect(/connection lost/, seenMs);
+  const seen = performance.now() - lostAt;
+  await terminal.expect(/connected again/, 30_000);
+  const back = performance.now() - lostAt;
+  console.log(`seen ${Math.round(seen)} ms after the packets were lost, there again ${Math.round(back)} ms after`);
+  await terminal.expect(/all said/, 120_000);
+  const shown = [...terminal.transcript.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line));
+  expect(shown).toEqual(Array.from({ length: lines }, (_, at) => at + 1));
+  terminal.enter('echo "again $mark"; exit 5');
+  await terminal.expect(/again kept42/, 30_000);
+  expect(await terminal.exit(30_000)).toBe(5);
+}, 200_000);
