@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
 import { open } from '../cluster/cluster.ts';
+import { must } from '../support/dry-run.ts';
 import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { onNode } from '../support/node-leftovers.ts';
@@ -20,7 +22,7 @@ interface Pod {
 const nodeOf = async (pod: string, namespace: string): Promise<string> =>
   (await getJson<Pod>(['get', 'pod', pod, '-n', namespace])).spec.nodeName;
 
-async function agentOn(node: string): Promise<Pod> {
+async function agentsOn(node: string): Promise<readonly Pod[]> {
   const { items } = await getJson<{ items: Pod[] }>([
     'get',
     'pods',
@@ -30,9 +32,7 @@ async function agentOn(node: string): Promise<Pod> {
     '--field-selector',
     `spec.nodeName=${node}`,
   ]);
-  const [agent] = items;
-  if (!agent) throw new Error(`no agent on ${node}`);
-  return agent;
+  return items;
 }
 
 const agentsReady = () =>
@@ -149,12 +149,12 @@ test('the agent is killed: the same shell goes on, and no byte is lost', async (
 
 test('the pod of the agent is replaced: its sessions go on under the next one', async () => {
   await startedSession('rolled', 'box');
-  const agent = await agentOn(await nodeOf('box', 'tools'));
+  const [agent] = await agentsOn(await nodeOf('box', 'tools'));
   using terminal = crashcartTerminal(['attach', 'rolled', '-n', 'tools']);
   terminal.enter('mark=kept$((40+2)); echo $mark');
   await terminal.expect(/kept42/);
   expect(
-    await kubectl(['delete', 'pod', ...system, agent.metadata.name, '--timeout=60s'], { timeoutMs: 70_000 }),
+    await kubectl(['delete', 'pod', ...system, agent!.metadata.name, '--timeout=60s'], { timeoutMs: 70_000 }),
   ).toMatchObject({ code: 0 });
   await agentsReady();
   terminal.enter('echo "again $mark"');
@@ -163,6 +163,57 @@ test('the pod of the agent is replaced: its sessions go on under the next one', 
   expect(await terminal.exit(30_000)).toBe(4);
   await kubectl(['delete', 'dbg', 'rolled', '-n', 'tools', '--timeout=30s']);
 });
+
+/** An update that waits for its image, as for each node: what there is of the agents leaves it, and the next one comes when this is over. */
+async function withoutAgent(nodeName: string, meanwhile: () => Promise<void>): Promise<void> {
+  const elsewhere = cluster().nodes.find(({ name }) => name !== nodeName)!.name;
+  const place = (hostname: string | null) => {
+    const patch = { spec: { template: { spec: { nodeSelector: { 'kubernetes.io/hostname': hostname } } } } };
+    return must('patch', 'daemonset', 'crashcart-agent', ...system, '--type=merge', '-p', JSON.stringify(patch));
+  };
+  await place(elsewhere);
+  try {
+    await eventually(async () => expect(await agentsOn(nodeName)).toEqual([]), 60_000);
+    await meanwhile();
+  } finally {
+    await place(null);
+    await agentsReady();
+  }
+}
+
+test('the next agent comes only after a minute: the session goes on without one, and its client comes back to it', async () => {
+  await startedSession('patient', 'box');
+  const nodeName = await nodeOf('box', 'tools');
+  using terminal = crashcartTerminal(['attach', 'patient', '-n', 'tools']);
+  terminal.enter('stty -echo; PS1=; mark=kept$((40+2)); echo $mark');
+  await terminal.expect(/kept42/);
+  const lines = 800;
+  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  await terminal.expect(/line 5\./);
+  await withoutAgent(nodeName, async () => {
+    await terminal.expect(/connection lost/, 30_000);
+    await sleep(60_000);
+    const { status } = await getJson<DebugSession>(['get', 'dbg', 'patient', '-n', 'tools']);
+    expect(status?.phase).toBe('Running');
+    expect(status?.conditions?.find(({ type }) => type === 'Ready')).toMatchObject({
+      status: 'Unknown',
+      reason: 'AgentLost',
+      message: expect.stringMatching(/is not connected; the session goes on when it comes back/),
+    });
+  });
+  await terminal.expect(/connected again/, 60_000);
+  await terminal.expect(/all said/, 120_000);
+  const shown = [...terminal.transcript.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line));
+  expect(shown).toEqual(Array.from({ length: lines }, (_, at) => at + 1));
+  terminal.enter('echo "again $mark"; exit 7');
+  await terminal.expect(/again kept42/, 30_000);
+  expect(await terminal.exit(30_000)).toBe(7);
+  await eventually(async () => {
+    const { status } = await getJson<DebugSession>(['get', 'dbg', 'patient', '-n', 'tools']);
+    expect(status).toMatchObject({ phase: 'Finished', exit: { code: 7, reason: 'Completed' } });
+  });
+  await kubectl(['delete', 'dbg', 'patient', '-n', 'tools', '--timeout=30s']);
+}, 400_000);
 
 test('a person leaves by the escape sequence and finds the shell from elsewhere', async () => {
   await startedSession('left', 'box');
@@ -214,37 +265,10 @@ test('a pod that was replaced under the same name is not entered in the place of
 
 test('a node without an agent is named, with the command to look', async () => {
   const nodeName = await nodeOf('box', 'tools');
-  const elsewhere = {
-    spec: {
-      template: {
-        spec: {
-          nodeSelector: { 'kubernetes.io/hostname': cluster().nodes.find((node) => node.name !== nodeName)!.name },
-        },
-      },
-    },
-  };
-  const patch = (body: object) =>
-    kubectl(['patch', 'daemonset', 'crashcart-agent', ...system, '--type=merge', '-p', JSON.stringify(body)]);
-  expect(await patch(elsewhere)).toMatchObject({ code: 0 });
-  try {
-    await eventually(async () => {
-      const { items } = await getJson<{ items: Pod[] }>([
-        'get',
-        'pods',
-        ...system,
-        '-l',
-        'app.kubernetes.io/component=agent',
-        '--field-selector',
-        `spec.nodeName=${nodeName}`,
-      ]);
-      expect(items).toEqual([]);
-    }, 60_000);
+  await withoutAgent(nodeName, async () => {
     const result = await crashcart(['pod/box', '-n', 'tools', '--', 'true'], { timeoutMs: 90_000 });
     expect(result.code).not.toBe(0);
     expect(result.stderr).toContain(nodeName);
     expect(result.stderr).toMatch(/agent/);
-  } finally {
-    await patch({ spec: { template: { spec: { nodeSelector: { 'kubernetes.io/hostname': null } } } } });
-    await agentsReady();
-  }
+  });
 });

@@ -100,13 +100,44 @@ test('who holds the role for it sees it; who uses sessions does not, and is told
   expect(refused.stdout).not.toContain('shown 42');
 });
 
-test('the agent is restarted: the recording is still there', async () => {
-  const nodeName = session.status?.nodeName ?? '';
+const replaceAgent = async (nodeName: string): Promise<void> => {
   const label = ['-n', defaultNamespace, '-l', 'app.kubernetes.io/component=agent'];
-  await kubectl(['delete', 'pod', ...label, '--field-selector', `spec.nodeName=${nodeName}`, '--wait=true']);
+  const where = ['--field-selector', `spec.nodeName=${nodeName}`, '--wait=true'];
+  expect(await kubectl(['delete', 'pod', ...label, ...where])).toMatchObject({ code: 0 });
+};
+
+test('the agent is restarted: the recording is still there', async () => {
+  await replaceAgent(session.status?.nodeName ?? '');
   await eventually(async () => expect(await replay()).toMatchObject({ code: 0 }), 60_000);
   expect((await replay()).stdout).toContain('shown 42');
 });
+
+test('the agent is replaced in the midst of a session: it goes on, and its recording is whole', async () => {
+  using terminal = crashcartTerminal(['pod/box', '-n', 'tools', '--profile', 'recorded', '--reason', 'INC-43']);
+  terminal.enter('stty -echo; PS1=; echo "in $CRASHCART_SESSION."');
+  const [, going = ''] = await terminal.expect(/in tools\/(\S+)\./, 30_000);
+  const lines = 200;
+  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  await terminal.expect(/line 5\./);
+  const replaced = replaceAgent(session.status?.nodeName ?? '');
+  await terminal.expect(/connection lost/, 30_000);
+  await replaced;
+  await terminal.expect(/connected again/, 60_000);
+  await terminal.expect(/all said/, 60_000);
+  terminal.enter('exit 6');
+  expect(await terminal.exit(30_000)).toBe(6);
+  await eventually(async () => {
+    const { status } = await getJson<DebugSession>(['get', 'debugsession', going, '-n', 'tools']);
+    expect(status).toMatchObject({ phase: 'Finished', exit: { code: 6 }, recording: { state: 'Complete' } });
+  }, 30_000);
+  const { code, stdout } = await crashcart(['replay', going, '-n', 'tools']);
+  expect(code).toBe(0);
+  const expected = Array.from({ length: lines }, (_, at) => at + 1);
+  for (const shown of [terminal.transcript, stdout]) {
+    expect([...shown.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line))).toEqual(expected);
+  }
+  expect(stdout).toContain('all said');
+}, 180_000);
 
 test('without a reason such a session is refused before it starts', async () => {
   const result = await crashcart(['pod/box', '-n', 'tools', '--profile', 'recorded', '--', 'true']);
