@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import express from 'express';
+import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
+import { servePages } from '../base/plain-server.ts';
 
 export interface HealthOptions {
   readonly registry: Registry;
@@ -13,24 +12,9 @@ export interface HealthOptions {
 }
 
 /** Plain HTTP for the kubelet and for Prometheus. */
-export async function serveHealth(port: number, { registry, ready }: HealthOptions): Promise<Server> {
-  const app = express();
-  app.disable('x-powered-by');
-  app.get('/healthz', (_request, response) => {
-    response.type('text/plain').send('ok');
+export const serveHealth = (port: number, { registry, ready }: HealthOptions): Promise<Server> =>
+  servePages(port, {
+    '/healthz': () => ({ text: 'ok' }),
+    '/readyz': () => (ready() ? { text: 'ok' } : { status: 503, text: 'not ready' }),
+    '/metrics': async () => ({ type: registry.contentType, text: await registry.metrics() }),
   });
-  app.get('/readyz', (_request, response) => {
-    const isReady = ready();
-    response
-      .status(isReady ? 200 : 503)
-      .type('text/plain')
-      .send(isReady ? 'ok' : 'not ready');
-  });
-  app.get('/metrics', async (_request, response) => {
-    response.type(registry.contentType).send(await registry.metrics());
-  });
-  const server = createServer(app);
-  server.listen(port);
-  await once(server, 'listening');
-  return server;
-}
