@@ -1,8 +1,7 @@
 /** The node's container runtime, as far as the agent asks it anything: three reading calls. */
-import { Client, credentials, type ServiceDefinition, type ServiceError, status } from '@grpc/grpc-js';
-import { fromJSON } from '@grpc/proto-loader';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { criDescriptor } from './descriptor.ts';
+import { GrpcError, grpcCodes, openUnaryClient } from './unary.ts';
 
 export type ContainerState = 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN';
 
@@ -48,27 +47,9 @@ const maxMessageBytes = 16 * 1024 * 1024;
 
 /** Connects on the first call and again after every loss. All calls reject with RuntimeUnavailable when the runtime does not answer. */
 export function connectCri(socketPath: string): Cri {
-  const service = loadService();
-  const client = new Client(`unix://${socketPath}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.initial_reconnect_backoff_ms': 200,
-    'grpc.max_reconnect_backoff_ms': 2_000,
-    // A runtime restart replaces the socket: a proxy from the environment has no business here.
-    'grpc.enable_http_proxy': 0,
-  });
+  const client = openUnaryClient({ socketPath, descriptor: criDescriptor, deadlineMs, maxMessageBytes });
   const call = <T>(name: string, request: object): Promise<T> =>
-    new Promise((resolve, reject) => {
-      const method = service[name];
-      if (method === undefined) return reject(new CrashcartError(reasons.Internal, `CRI has no method ${name}.`));
-      client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        { deadline: Date.now() + deadlineMs },
-        (error, response) => (error ? reject(error) : resolve(response as T)),
-      );
-    });
+    client.call<T>('runtime.v1.RuntimeService', name, request);
   const wrap = (error: unknown): never => {
     throw unavailable(socketPath, error);
   };
@@ -80,21 +61,14 @@ export function connectCri(socketPath: string): Cri {
     },
     containerStatus: (containerId) =>
       call<ContainerStatusResponse>('ContainerStatus', { containerId, verbose: true }).catch((error: unknown) =>
-        isServiceError(error) && error.code === status.NOT_FOUND ? undefined : wrap(error),
+        error instanceof GrpcError && error.code === grpcCodes.notFound ? undefined : wrap(error),
       ),
-    [Symbol.dispose]: () => client.close(),
+    [Symbol.dispose]: () => client[Symbol.dispose](),
   };
 }
 
-function loadService(): ServiceDefinition {
-  const loaded = fromJSON(criDescriptor, { enums: String, longs: String, defaults: true });
-  return loaded['runtime.v1.RuntimeService'] as ServiceDefinition;
-}
-
-const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'code' in error;
-
 function unavailable(socketPath: string, cause: unknown): CrashcartError {
-  const why = isServiceError(cause) ? nextStep(cause.code) : 'look at the log of the node agent';
+  const why = cause instanceof GrpcError ? nextStep(cause.code) : 'look at the log of the node agent';
   return new CrashcartError(
     reasons.RuntimeUnavailable,
     `The node's container runtime did not answer at ${socketPath}: ${why}.`,
@@ -104,11 +78,11 @@ function unavailable(socketPath: string, cause: unknown): CrashcartError {
 
 function nextStep(code: number): string {
   switch (code) {
-    case status.UNAVAILABLE:
+    case grpcCodes.unavailable:
       return 'is it running, and is the value `agent.criSocket` of the chart its socket';
-    case status.DEADLINE_EXCEEDED:
+    case grpcCodes.deadlineExceeded:
       return `it took over ${deadlineMs / 1000} s; look at the load of the node and try again`;
-    case status.UNIMPLEMENTED:
+    case grpcCodes.unimplemented:
       return 'it does not speak CRI v1; Crashcart needs containerd 1.6 or CRI-O 1.24, or a later one';
     default:
       return 'look at its log on the node and try again';

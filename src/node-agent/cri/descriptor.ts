@@ -1,4 +1,4 @@
-import type { fromJSON } from '@grpc/proto-loader';
+import type { Descriptor } from './unary.ts';
 
 /**
  * The part of Kubernetes' CRI (k8s.io/cri-api, runtime/v1/api.proto) that the agent speaks, in protobuf.js' JSON form: a
@@ -55,7 +55,7 @@ const messages = {
 /** `comment` is what the type of protobuf.js insists on. */
 const method = (name: string) => ({ comment: '', requestType: `${name}Request`, responseType: `${name}Response` });
 
-export const criDescriptor: Parameters<typeof fromJSON>[0] = {
+export const criDescriptor: Descriptor = {
   nested: {
     runtime: {
       nested: {

@@ -1,6 +1,5 @@
-import { Client, credentials, Metadata, type ServiceDefinition, status } from '@grpc/grpc-js';
-import { fromJSON } from '@grpc/proto-loader';
 import { CrashcartError, reasons } from '../../../base/errors.ts';
+import { GrpcError, grpcCodes, openUnaryClient } from '../../../node-agent/cri/unary.ts';
 import { parseRuntimeInfo } from '../../../node-agent/target/runtime-spec.ts';
 import { execFlags, kubernetesPod } from '../docker.ts';
 import { isOnPath } from '../programs.ts';
@@ -28,29 +27,14 @@ interface Task {
 
 /** containerd itself, whoever uses it: `ctr`, nerdctl, a Kubernetes node, Docker. */
 export function openContainerd(socket: string): Runtime {
-  const client = new Client(`unix://${socket}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.enable_http_proxy': 0,
-  });
-  const services = fromJSON(containerdDescriptor, { enums: String, longs: String, defaults: true });
+  const client = openUnaryClient({ socketPath: socket, descriptor: containerdDescriptor, deadlineMs, maxMessageBytes });
   const call = <T>(service: ServiceName, name: string, request: object, namespace?: string): Promise<T> =>
-    new Promise((resolve, reject) => {
-      const method = (services[`containerd.services.${service}`] as ServiceDefinition)[name];
-      if (method === undefined) return reject(new CrashcartError(reasons.Internal, `containerd has no ${name}.`));
-      const metadata = new Metadata();
-      if (namespace !== undefined) metadata.set('containerd-namespace', namespace);
-      const { path, requestSerialize, responseDeserialize } = method;
-      const deadline = Date.now() + deadlineMs;
-      client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        { deadline },
-        (error, answer) => (error ? reject(error) : resolve(answer as T)),
-      );
-    });
+    client.call<T>(
+      `containerd.services.${service}`,
+      name,
+      request,
+      namespace === undefined ? {} : { 'containerd-namespace': namespace },
+    );
   const tasks = async (namespace: string): Promise<readonly Task[]> =>
     (await call<{ tasks: Task[] }>('tasks.v1.Tasks', 'List', {}, namespace)).tasks;
   const listNamespace = async (namespace: string): Promise<readonly Candidate[]> => {
@@ -87,13 +71,13 @@ export function openContainerd(socket: string): Runtime {
         );
         return container ? describeContainer(container, taskOf(await tasks(namespace), id)) : undefined;
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === status.NOT_FOUND) return undefined;
+        if (error instanceof GrpcError && error.code === grpcCodes.notFound) return undefined;
         if (error instanceof CrashcartError) throw error;
         return wrap(error);
       }
     },
     exec: (candidate, request) => execLine(socket, candidate, request),
-    [Symbol.dispose]: () => client.close(),
+    [Symbol.dispose]: () => client[Symbol.dispose](),
   };
 }
 

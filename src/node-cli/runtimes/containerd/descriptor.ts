@@ -1,4 +1,4 @@
-import type { fromJSON } from '@grpc/proto-loader';
+import type { Descriptor } from '../../../node-agent/cri/unary.ts';
 
 /**
  * The part of containerd's API (api/services/{namespaces,containers,tasks,version}/v1 and api/types/task) that lists containers, in
@@ -82,4 +82,4 @@ export const containerdDescriptor = {
       },
     },
   },
-} as unknown as Parameters<typeof fromJSON>[0];
+} as Descriptor;
