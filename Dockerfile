@@ -46,4 +46,4 @@ COPY --from=build /crashcart/roots/crashcart/ /
 ENV NODE_ENV=production PATH=/usr/bin
 USER 65532
 ENTRYPOINT ["/usr/bin/node"]
-CMD ["/app/controller.mjs", "--help"]
+CMD ["/app/controller.cjs", "--help"]

@@ -11,27 +11,32 @@ export interface Program {
 }
 
 /**
- * CommonJS packages inside an ES module still call require, and some look for their own directory. They get both, under
- * names that no source uses.
+ * One CommonJS script: all that a single executable can start, and the lighter form for what runs for long, too. A module that imports one of Node's own has all
+ * of its exports made, used or not: `node:http` brings a whole fetch and WebSocket with it, three megabytes.
  */
-const commonJsInModule = [
-  "import { createRequire as crashcartCreateRequire } from 'node:module';",
-  "import { fileURLToPath as crashcartFileUrlToPath } from 'node:url';",
-  'const require = crashcartCreateRequire(import.meta.url);',
-  "const __dirname = crashcartFileUrlToPath(new URL('.', import.meta.url));",
-  'const __filename = crashcartFileUrlToPath(import.meta.url);',
-].join('\n');
-
-const module: BuildOptions = { format: 'esm', banner: { js: commonJsInModule } };
-
-/** A single executable starts one CommonJS script, and has no import.meta of its own. */
 const script: BuildOptions = {
   format: 'cjs',
   banner: { js: "const crashcartUrl = require('node:url').pathToFileURL(__filename).href;" },
   define: { 'import.meta.url': 'crashcartUrl', 'import.meta.dirname': '__dirname' },
-  minify: true,
-  keepNames: true,
 };
+
+/** For a start that somebody waits for: half of the text is half of the reading. */
+const quick: BuildOptions = { ...script, minify: true, keepNames: true };
+
+/** prom-client loads clients of HTTP and of worker processes, for metrics that are pushed or gathered from many. Ours are scraped, from one. */
+const scrapedOnly: Plugin = {
+  name: 'scraped-only',
+  setup: ({ onResolve, onLoad }) => {
+    const namespace = 'left-out';
+    onResolve({ filter: /^\.\/lib\/(pushgateway|cluster)$/ }, ({ path, importer }) =>
+      importer.includes('/prom-client/') ? { path, namespace } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace }, () => ({ contents: '' }));
+  },
+};
+
+/** For what runs for long: names stay as they are in the sources, for the stacks of errors. The text is kept in memory, so without its white space. */
+const resident: BuildOptions = { ...script, minifyWhitespace: true, minifySyntax: true, plugins: [scrapedOnly] };
 
 /** In the node's executable koffi's native part is an asset: what koffi takes for its platform package gets it out. */
 const carriedKoffi: Plugin = {
@@ -49,25 +54,25 @@ const carriedKoffi: Plugin = {
 };
 
 export const programs = {
-  controller: { entry: 'src/controller/main.ts', out: 'build/bundles/controller.mjs', options: module },
-  breaker: { entry: 'src/breaker/main.ts', out: 'build/bundles/breaker.mjs', options: module },
+  controller: { entry: 'src/controller/main.ts', out: 'build/bundles/controller.cjs', options: resident },
+  breaker: { entry: 'src/breaker/main.ts', out: 'build/bundles/breaker.cjs', options: resident },
   // koffi finds its native part beside itself: it stays a package of its own.
   agent: {
     entry: 'src/node-agent/main.ts',
-    out: 'build/bundles/agent.mjs',
-    options: { ...module, external: ['koffi'] },
+    out: 'build/bundles/agent.cjs',
+    options: { ...resident, external: ['koffi'] },
   },
-  plugin: { entry: 'src/kubectl/main.ts', out: 'build/bundles/kubectl-crashcart.cjs', options: script },
+  plugin: { entry: 'src/kubectl/main.ts', out: 'build/bundles/kubectl-crashcart.cjs', options: quick },
   nodeCli: {
     entry: 'src/node-cli/main.ts',
     out: 'build/bundles/crashcart.cjs',
-    options: { ...script, plugins: [carriedKoffi] },
+    options: { ...quick, plugins: [carriedKoffi] },
   },
   // As in the agent's, koffi stays a package of its own.
   nodeCliPackage: {
     entry: 'src/node-cli/main.ts',
     out: 'build/bundles/crashcart-npm.cjs',
-    options: { ...script, external: ['koffi'] },
+    options: { ...quick, external: ['koffi'] },
   },
 } as const satisfies Record<string, Program>;
 

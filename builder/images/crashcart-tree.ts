@@ -42,9 +42,9 @@ export async function runtimeEntries(lock: Lock, environment: NodeJS.ProcessEnv)
 /** The upper layer: our programs. */
 export function programEntries(): TarEntry[] {
   return [
-    file('app/controller.mjs', programs.controller.out),
-    file('app/agent.mjs', programs.agent.out),
-    file('app/breaker.mjs', programs.breaker.out),
+    file('app/controller.cjs', programs.controller.out),
+    file('app/agent.cjs', programs.agent.out),
+    file('app/breaker.cjs', programs.breaker.out),
     // For `helm test`, which opens a real session.
     file('app/kubectl-crashcart.cjs', programs.plugin.out),
     ...koffiFiles('app/node_modules'),

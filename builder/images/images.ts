@@ -20,7 +20,7 @@ export async function buildCrashcartImage(lock: Lock, environment: NodeJS.Proces
     config: {
       // The chart names the program; alone the image says what there is.
       entrypoint: ['/usr/bin/node'],
-      cmd: ['/app/controller.mjs', '--help'],
+      cmd: ['/app/controller.cjs', '--help'],
       user: String(nonroot),
       env: { NODE_ENV: 'production', PATH: '/usr/bin' },
       labels: {

@@ -19,7 +19,7 @@ interface DaemonSet {
 
 /** As the kernel of the node has it, whatever the pod's object says. */
 async function statusOfAgent(node: Node): Promise<string> {
-  const isAgent = `tr '\\0' ' ' < $d/cmdline | grep -q '^/usr/bin/node /app/agent.mjs'`;
+  const isAgent = `tr '\\0' ' ' < $d/cmdline | grep -q '^/usr/bin/node /app/agent.cjs'`;
   const { stdout } = await onNode(node, `for d in /proc/[0-9]*; do ${isAgent} && cat $d/status; done; true`);
   expect(stdout.match(/^Name:/gm)).toHaveLength(1);
   return stdout;

@@ -21,8 +21,8 @@ const env = (): NodeJS.ProcessEnv => ({ ...process.env, KUBECONFIG: cluster().ku
 
 const processes = (plugin: number) => ({
   plugin: [plugin],
-  gateways: pidsOf(/^\/usr\/bin\/node \/app\/controller\.mjs/),
-  agents: pidsOf(/^\/usr\/bin\/node \/app\/agent\.mjs/),
+  gateways: pidsOf(/^\/usr\/bin\/node \/app\/controller\.cjs/),
+  agents: pidsOf(/^\/usr\/bin\/node \/app\/agent\.cjs/),
 });
 
 const memory = (plugin: number): Record<string, number> =>

@@ -129,7 +129,7 @@ async function killAgent(nodeName: string): Promise<void> {
   const node = cluster().nodes.find((each) => each.name === nodeName);
   const killed = await onNode(
     node!,
-    `for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^/usr/bin/node /app/agent.mjs' && kill -9 \${p#/proc/}; done; true`,
+    `for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^/usr/bin/node /app/agent.cjs' && kill -9 \${p#/proc/}; done; true`,
   );
   expect(killed.code).toBe(0);
 }

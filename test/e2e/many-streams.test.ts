@@ -73,7 +73,7 @@ async function killReplica(which: 'leader' | 'other'): Promise<void> {
   const node = cluster().nodes.find(({ name }) => name === pod?.spec.nodeName);
   if (!pod || !node) throw new Error(`there is no ${which} of ${items.length} controllers`);
   const kill = `for p in /proc/[0-9]*; do
-    tr '\\0' ' ' < $p/cmdline | grep -q '^/usr/bin/node /app/controller.mjs' || continue
+    tr '\\0' ' ' < $p/cmdline | grep -q '^/usr/bin/node /app/controller.cjs' || continue
     tr '\\0' '\\n' < $p/environ | grep -qx HOSTNAME=${pod.metadata.name} && kill -9 \${p#/proc/} && echo killed
   done 2>/dev/null; true`;
   expect((await onNode(node, kill)).stdout).toBe('killed\n');

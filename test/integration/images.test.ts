@@ -58,7 +58,7 @@ describe('the crashcart image', () => {
   });
 
   it.each(['controller', 'agent'])('starts the %s as 65532 without anything of the host', (program) => {
-    const { status, stdout, stderr } = inside(root, ['/usr/bin/node', `/app/${program}.mjs`, '--help']);
+    const { status, stdout, stderr } = inside(root, ['/usr/bin/node', `/app/${program}.cjs`, '--help']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/usage/i);
   });
