@@ -40,7 +40,7 @@ export async function loseTunnels(node: Node): Promise<AsyncDisposable> {
 /** It sees the processes of its node and is numbered among them; here, by the number that the host gives it. */
 function agentOf({ name, pid }: Node): number {
   const numbers = (of: number): string => readlinkSync(`/proc/${of}/ns/pid`);
-  const agent = pidsOf(/^\/usr\/bin\/node \/app\/agent\.mjs/).find((each) => numbers(each) === numbers(pid));
+  const agent = pidsOf(/^\/usr\/bin\/node \/app\/agent\.cjs/).find((each) => numbers(each) === numbers(pid));
   if (agent === undefined) throw new Error(`no agent runs on ${name}`);
   return agent;
 }
