@@ -6,9 +6,12 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
+import { open } from '../cluster/cluster.ts';
+import { must, session } from '../support/dry-run.ts';
 import { cluster, crashcart, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
-import { pidsOf, residentBytes, writtenBytes } from '../support/processes.ts';
+import { metricsOf } from '../support/metrics.ts';
+import { keptBytes, pidsOf, residentBytes, writtenBytes } from '../support/processes.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
 // What one session may cost: bytes on the way that nobody takes, and requests to the API server.
@@ -19,61 +22,101 @@ const mib = 1024 * 1024;
 const line = '0123456789abcdef0123456789abcdef\n';
 const env = (): NodeJS.ProcessEnv => ({ ...process.env, KUBECONFIG: cluster().kubeconfig });
 
-const processes = (plugin: number) => ({
-  plugin: [plugin],
-  gateways: pidsOf(/^\/usr\/bin\/node \/app\/controller\.cjs/),
-  agents: pidsOf(/^\/usr\/bin\/node \/app\/agent\.cjs/),
-});
+/**
+ * What each process on the way may hold of one session's output that nobody takes, beside what it keeps for who comes back; and by how much it may
+ * grow meanwhile. The agent: its window of HTTP/2, and what it has read beside. The gateway: that window, unread, and the WebSocket's. The client: a read and a write.
+ */
+const bounds: Readonly<Record<string, number>> = { agent: 2 * mib, gateway: 3 * mib, client: 2 * mib };
+const growthBytes = 8 * mib;
+/** While it fills: what passed through is garbage that Node's heap has not collected yet. */
+const warmBytes = 48 * mib;
 
-const memory = (plugin: number): Record<string, number> =>
-  Object.fromEntries(
-    Object.entries(processes(plugin)).map(([name, pids]) => [
-      name,
-      pids.reduce((sum, pid) => sum + residentBytes(pid), 0),
-    ]),
-  );
+const onTheWay = (client: number): ReadonlyArray<{ readonly name: string; readonly pid: number }> => [
+  ...pidsOf(/^\/usr\/bin\/node \/app\/agent\.cjs/).map((pid) => ({ name: 'agent', pid })),
+  ...pidsOf(/^\/usr\/bin\/node \/app\/controller\.cjs/).map((pid) => ({ name: 'gateway', pid })),
+  { name: 'client', pid: client },
+];
 
-test('a reader that does not read: the command stops after a fixed number of bytes, and no process on the way grows', async () => {
-  const child = spawn(cluster().tools.crashcart, ['box', '-n', 'tools', '--', 'yes', line.trim()], {
-    env: env(),
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = once(child, 'exit');
-  try {
-    const yes = await eventually(() => {
-      const [pid, ...more] = pidsOf(/^(\S*\/)?(busybox )?yes 0123456789abcdef0123456789abcdef $/);
-      if (!pid || more.length > 0) throw new Error('the command does not run');
-      return pid;
-    }, 30_000);
-    expect(processes(child.pid!).gateways.length).toBeGreaterThan(0);
-    expect(processes(child.pid!).agents.length).toBeGreaterThan(0);
-    // Nobody has read a byte of the pipe. It holds as soon as every buffer on the way is full.
-    const held = await eventually(async () => {
-      const before = writtenBytes(yes);
-      await sleep(1_500);
-      expect(writtenBytes(yes)).toBe(before);
-      return before;
-    }, 30_000);
-    expect(held).toBeGreaterThan(0);
-    expect(held).toBeLessThan(16 * mib);
-    const before = memory(child.pid!);
-    await sleep(10_000);
-    expect(writtenBytes(yes)).toBe(held);
-    const after = memory(child.pid!);
-    for (const [name, bytes] of Object.entries(after)) expect(bytes - (before[name] ?? 0), name).toBeLessThan(8 * mib);
-    // Read again, it goes on, without a hole and without a byte twice.
-    let got = 0;
-    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-      expect(chunk.toString('latin1')).toBe(expectedAt(got, chunk.length));
-      got += chunk.length;
-      if (got > held + 20 * mib) break;
+/** What a TCP connection may have on its way at most: in the kernel, on both of its ends. */
+const kernelBytes = (): number =>
+  ['tcp_wmem', 'tcp_rmem']
+    .map((name) => Number(readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').split(/\s+/)[2]))
+    .reduce((sum, most) => sum + most);
+
+const inMib = (bytes: number): string => `${(bytes / mib).toFixed(2)} MiB`;
+
+/** The session writes a megabyte further than the plugin says that it has read. For who says nothing, the kernel's buffers of two connections fill, too: as much as it gives them. */
+test.each<[string, string, number, () => [string, string[]]]>([
+  ['our plugin', 'said', 4 * mib, () => [cluster().tools.crashcart, ['attach', '-n', 'tools']]],
+  [
+    'client-go’s',
+    'unsaid',
+    8 * mib + 2 * kernelBytes(),
+    () => [open(cluster().name).bin('remotecommand'), ['-n', 'tools']],
+  ],
+])(
+  'a client that does not read, %s: the command stops after a fixed number of bytes, each process on the way holds no more than its part of them, and none grows',
+  async (_, name, most, client) => {
+    const command = ['sh', '-c', `sleep 8; exec yes ${line.trim()}`];
+    const talker = session({ target: { pod: { name: 'box' } }, tty: false, command }, { name, namespace: 'tools' });
+    expect(await kubectl(['create', '-f', '-'], { input: JSON.stringify(talker) })).toMatchObject({ code: 0 });
+    await must('wait', '-n', 'tools', `dbg/${name}`, '--for=condition=Ready', '--timeout=20s');
+    const [program, args] = client();
+    const child = spawn(program, [...args, name], { env: env(), stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(child, 'exit');
+    try {
+      await eventually(async () =>
+        expect((await metricsOf('controller', 'crashcart_attaches')).toSorted()).toEqual([0, 1]),
+      );
+      await sleep(1_000);
+      const way = onTheWay(child.pid!);
+      expect(new Set(way.map(({ name }) => name))).toEqual(new Set(Object.keys(bounds)));
+      const quiet = way.map(({ pid }) => ({ kept: keptBytes(pid), resident: residentBytes(pid) }));
+      const yes = await eventually(() => {
+        const [pid, ...more] = pidsOf(/^(\S*\/)?(busybox )?yes 0123456789abcdef0123456789abcdef $/);
+        if (!pid || more.length > 0) throw new Error('the command does not write');
+        return pid;
+      }, 30_000);
+      // Nobody has read a byte of the pipe. It holds as soon as every buffer on the way is full.
+      const held = await eventually(async () => {
+        const before = writtenBytes(yes);
+        await sleep(1_500);
+        expect(writtenBytes(yes)).toBe(before);
+        return before;
+      }, 30_000);
+      const full = way.map(({ pid }) => ({ kept: keptBytes(pid), resident: residentBytes(pid) }));
+      await sleep(10_000);
+      expect(writtenBytes(yes)).toBe(held);
+      console.log(`the command was stopped after ${inMib(held)}, of ${inMib(most)} at most`);
+      for (const [at, { name, pid }] of way.entries()) {
+        const holds = full[at]!.kept - quiet[at]!.kept;
+        const filled = full[at]!.resident - quiet[at]!.resident;
+        const grows = residentBytes(pid) - full[at]!.resident;
+        console.log(
+          `${name} ${pid}: holds ${inMib(holds)}; resident ${inMib(full[at]!.resident)}, ${inMib(filled)} more than before, ${inMib(grows)} more after ten seconds`,
+        );
+        expect(holds, `${name} holds`).toBeLessThan(bounds[name]!);
+        expect(filled, `${name} fills`).toBeLessThan(warmBytes);
+        expect(grows, `${name} grows`).toBeLessThan(growthBytes);
+      }
+      expect(held).toBeGreaterThan(0);
+      expect(held).toBeLessThan(most);
+      // Read again, it goes on, without a hole and without a byte twice.
+      let got = 0;
+      for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+        expect(chunk.toString('latin1')).toBe(expectedAt(got, chunk.length));
+        got += chunk.length;
+        if (got > held + 20 * mib) break;
+      }
+    } finally {
+      child.kill('SIGTERM');
+      child.stdout.destroy();
+      await ended;
+      await must('delete', 'dbg', name, '-n', 'tools', '--timeout=30s');
     }
-  } finally {
-    child.kill('SIGTERM');
-    child.stdout.destroy();
-    await ended;
-  }
-}, 120_000);
+  },
+  120_000,
+);
 
 const lines = line.repeat(8_000);
 const expectedAt = (offset: number, length: number): string => {

@@ -14,6 +14,10 @@ export const residentBytes = (pid: number): number =>
 /** All bytes that a process has written, to whatever; 0 when it is gone. */
 export const writtenBytes = (pid: number): number => Number(/^wchar: (\d+)/m.exec(read(`/proc/${pid}/io`))?.[1] ?? 0);
 
+/** All bytes that it has read and not written: of one that only passes on, what it holds, and what it had read before. */
+export const keptBytes = (pid: number): number =>
+  Number(/^rchar: (\d+)/m.exec(read(`/proc/${pid}/io`))?.[1] ?? 0) - writtenBytes(pid);
+
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8');
