@@ -8,8 +8,8 @@ import { defaultNamespace } from '../../src/api/names.ts';
 import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { onNode } from '../support/node-leftovers.ts';
-import { run } from '../support/run.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
+import { upgrade } from './upgrade.ts';
 
 nothingLeftAfterEach();
 
@@ -148,19 +148,6 @@ test('without a reason such a session is refused before it starts', async () => 
 describe('with a directory as the store', () => {
   const store = '/var/lib/crashcart/store';
   const onNodes = (script: string) => Promise.all(cluster().nodes.map((node) => onNode(node, script)));
-  const upgrade = async (...values: string[]): Promise<void> => {
-    const { tools, kubeconfig } = cluster();
-    const chart = join(import.meta.dirname, '../../charts/crashcart');
-    const flags = ['--reuse-values', '--wait', '--timeout', '3m', ...values.flatMap((value) => ['--set', value])];
-    const env = { ...process.env, KUBECONFIG: kubeconfig };
-    const { code, stderr } = await run(
-      tools.helm,
-      ['upgrade', 'crashcart', chart, '--namespace', defaultNamespace, ...flags],
-      { env, timeoutMs: 200_000 },
-    );
-    expect(code, stderr).toBe(0);
-  };
-
   // A directory of one node is no place for two controllers.
   beforeAll(async () => {
     await onNodes(`mkdir -p ${store} && chown 65532:65532 ${store}`);
