@@ -164,7 +164,9 @@ static void give(void)
 		}
 		store(told->active, nanoseconds(CLOCK_BOOTTIME));
 		store(told->input, told->input + (uint64_t)sent);
-		tell(0);
+		/* The agent waits for room only where it has found none; a key it need not hear of. */
+		if (waiting >= INPUT_BYTES / 2)
+			tell(0);
 	}
 	/* A terminal has no end of file but a character. */
 	if (!terminal && load(session->asked.flags) & INPUT_END && told->input >= load(session->asked.input))

@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import { channels, encodeMessage } from '../wire/channel.ts';
 import type { Carried } from './carried.ts';
 
-/** Payload of one message: readers in Go have buffers of this size. */
+/** Payload of one message: half a frame, and what a read of a pipe gives. */
 const pieceBytes = 32 * 1024;
 /** What may wait in memory for a slow network, and how far it must have gone before more is read. */
 const highWater = 1024 * 1024;

@@ -153,8 +153,8 @@ export const limits = {
   clientsPerSession: 16,
   /** Of a client's name. */
   userLength: 256,
-  /** Payload of one frame, and so of one WebSocket message: clients in Go read 32 KiB buffers. */
-  framePayloadBytes: 32 * 1024,
+  /** Payload of one frame, and so of one WebSocket message: with its header it is one DATA frame of the tunnel (64 KiB). */
+  framePayloadBytes: 60 * 1024,
   /** What one answer of GET /v1/recordings lists: the oldest first, the others when these are gone. */
   recordings: 512,
 } as const;

@@ -15,7 +15,7 @@ export interface RecordingPlace {
 const partBytes = 4 * 1024 * 1024;
 /** For the way to the gateway to open. */
 const firstPartMs = 60_000;
-/** An event is one frame of 32 KiB, six bytes for each of them at most. */
+/** An event is one frame of 60 KiB, six bytes for each of them at most. */
 const longestLine = 512 * 1024;
 
 /** A recording as the API server gives it, in parts, its checksum kept along the way. */

@@ -5,8 +5,8 @@ import { CrashcartError, reasons } from '../../base/errors.ts';
 import { type CastHeader, castCodes, encodeHeader, parseEvent, parseHeader } from '../../wire/asciicast.ts';
 import type { Budget } from './budget.ts';
 
-/** One event is at most a frame of 32 KiB, six bytes of JSON for each. */
-const longestLine = 256 * 1024;
+/** One event is at most a frame (`limits.framePayloadBytes`), six bytes of JSON for each. */
+const longestLine = 512 * 1024;
 const pieceBytes = 256 * 1024;
 
 export interface Resumed {

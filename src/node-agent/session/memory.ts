@@ -25,6 +25,7 @@ const told = { outputEnded: 1, exited: 2, targetExited: 4, inputBroken: 8, lease
 /** `visited` is the agents' own: the supervisor does not look at it. */
 const asked = { keep: 1, inputEnd: 2, released: 4, visited: 8 } as const;
 const toldLength = 64;
+const tailOffset = 8;
 const activeOffset = 32;
 /** `struct asked`, and behind it a word of the agents among themselves. */
 const askedLength = 40;
@@ -54,6 +55,7 @@ export class SessionMemory implements Disposable {
   readonly fd: Fd;
   readonly #asked = Buffer.alloc(askedLength);
   #open = true;
+  #lately: Told | undefined;
 
   constructor(fd: Fd) {
     this.fd = fd;
@@ -80,12 +82,22 @@ export class SessionMemory implements Disposable {
     this.#open = false;
   }
 
+  /** As it was at the first look in this turn of the event loop: one arrival of output asks for it a dozen times. */
   told(): Told {
+    if (this.#lately) return this.#lately;
+    queueMicrotask(() => {
+      this.#lately = undefined;
+    });
+    this.#lately = this.#look();
+    return this.#lately;
+  }
+
+  #look(): Told {
     const bytes = this.#stable(at.told, toldLength);
     const flags = bytes.readUInt32LE(48);
     return {
       head: number(bytes, 0),
-      tail: number(bytes, 8),
+      tail: number(bytes, tailOffset),
       runs: number(bytes, 16),
       input: number(bytes, 24),
       active: bytes.readBigUInt64LE(activeOffset),
@@ -114,7 +126,9 @@ export class SessionMemory implements Disposable {
       if (run === undefined || from >= end) return undefined;
       const payload = this.#ring(from, end - from);
       // Written over while it was read: then what is there now begins later.
-      if (this.told().tail <= from) return { position: from, channel: run.channel, payload };
+      if (number(this.#stable(at.told + tailOffset, 8), 0) <= from)
+        return { position: from, channel: run.channel, payload };
+      this.#lately = undefined;
     }
   }
 
@@ -172,8 +186,22 @@ export class SessionMemory implements Disposable {
     return number(this.#asked, 8);
   }
 
-  /** Appends as much as there is room for, and notes in the same write who sent it: the next agent knows what came. */
+  /**
+   * Appends as much as there is room for. Less than all: there was no room for the rest after that, and the supervisor wakes us when half of what
+   * waits is gone.
+   */
   write(payload: Uint8Array, sender?: InputSender): number {
+    let taken = 0;
+    for (;;) {
+      const more = this.#append(payload.subarray(taken), sender && { ...sender, received: sender.received + taken });
+      taken += more;
+      if (more === 0 || taken === payload.length) return taken;
+      this.#lately = undefined;
+    }
+  }
+
+  /** In one write with who sent it: the next agent knows what came. */
+  #append(payload: Uint8Array, sender: InputSender | undefined): number {
     const head = this.inputHead;
     const length = Math.min(payload.length, inputBytes - (head - this.told().input));
     if (length <= 0) return 0;

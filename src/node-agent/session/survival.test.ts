@@ -155,6 +155,27 @@ test('input arrives once and in order, whoever hands it in', async () => {
   await command.abandon();
 });
 
+test('input that finds no room goes on by the word of the supervisor alone', async () => {
+  const { command, output, input } = await start('sha256sum');
+  const data = numbers(700_000);
+  for (let at = 0; at < data.length; ) {
+    const moved = new Promise<void>((resolve) => {
+      const stop = command.onChange(() => {
+        stop();
+        resolve();
+      });
+    });
+    // Uneven pieces: the last one before the ring is full is taken in part.
+    const piece = data.subarray(at, at + 30_011);
+    const taken = input.write(piece);
+    at += taken;
+    if (taken < piece.length) await moved;
+  }
+  input.end();
+  expect((await read(output, 0)).toString().slice(0, 64)).toBe(hash(data));
+  await command.abandon();
+});
+
 test('the command waits for who keeps its output, and goes on over the oldest when nobody does', async () => {
   const { memory, command, output } = await start('seq 1 600000');
   await expect.poll(() => output.head).toBe(outputBytes);

@@ -25,8 +25,8 @@ export interface ClientHost {
   detached(client: Client, cut: boolean): void;
 }
 
-/** Frames of up to 32 KiB: half a megabyte on its way to one client. */
-const queuedFrames = 16;
+/** Frames of up to 60 KiB: half a megabyte on its way to one client. */
+const queuedFrames = 8;
 /** What was received is confirmed this often at most. */
 const confirmMs = 100;
 
