@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { loadKernel } from '../../linux/kernel.ts';
-import { SessionMemory } from './memory.ts';
+import { inputBytes, SessionMemory } from './memory.ts';
 
 /** The first words of `struct told`: head, tail, runs. */
 function memoryWith(...words: readonly bigint[]): SessionMemory {
@@ -19,4 +19,16 @@ test.each([
 ])('reading ends, with nothing or within its bound: %s', (_, words) => {
   using memory = memoryWith(...words);
   expect(memory.read(200_333, 11)?.payload.length ?? 0).toBeLessThanOrEqual(11);
+});
+
+test('room that the supervisor has made since this turn began is taken: nobody would wake us for it', () => {
+  using memory = memoryWith();
+  const piece = Buffer.alloc(inputBytes / 2, 'x');
+  expect(memory.write(piece)).toBe(piece.length);
+  expect(memory.write(piece)).toBe(piece.length);
+  expect(memory.write(piece)).toBe(0);
+  const input = Buffer.alloc(8);
+  input.writeBigUInt64LE(BigInt(inputBytes));
+  writeSync(memory.fd, input, 0, input.length, 24);
+  expect(memory.write(piece)).toBe(piece.length);
 });

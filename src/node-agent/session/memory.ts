@@ -192,26 +192,32 @@ export class SessionMemory implements Disposable {
    */
   write(payload: Uint8Array, sender?: InputSender): number {
     let taken = 0;
-    for (;;) {
-      const more = this.#append(payload.subarray(taken), sender && { ...sender, received: sender.received + taken });
-      taken += more;
-      if (more === 0 || taken === payload.length) return taken;
-      this.#lately = undefined;
+    while (taken < payload.length) {
+      const rest = payload.subarray(taken);
+      // What this turn has seen may be long past, and nobody wakes who waits for room that is there already.
+      if (this.#room < rest.length) this.#lately = undefined;
+      const length = Math.min(rest.length, this.#room);
+      if (length <= 0) break;
+      this.#append(rest.subarray(0, length), sender && { ...sender, received: sender.received + taken });
+      taken += length;
     }
+    return taken;
   }
 
-  /** In one write with who sent it: the next agent knows what came. */
-  #append(payload: Uint8Array, sender: InputSender | undefined): number {
+  get #room(): number {
+    return inputBytes - (this.inputHead - this.told().input);
+  }
+
+  /** Notes in the same write who sent it: the next agent knows what came. */
+  #append(payload: Uint8Array, sender: InputSender | undefined): void {
+    const { length } = payload;
     const head = this.inputHead;
-    const length = Math.min(payload.length, inputBytes - (head - this.told().input));
-    if (length <= 0) return 0;
     const straight = Math.min(length, inputBytes - (head % inputBytes));
     writeSync(this.fd, payload, 0, straight, at.input + (head % inputBytes));
     if (length > straight) writeSync(this.fd, payload, straight, length - straight, at.input);
     this.#asked.writeBigUInt64LE(BigInt(head + length), 8);
     if (sender) this.#ask(sender, length);
     else this.#ask();
-    return length;
   }
 
   /** How many bytes of a client's input were ever taken; undefined for one that is not remembered. */
