@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
 import { must } from '../support/dry-run.ts';
-import { getJson } from '../support/environment.ts';
+import { crashcart, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { companyIn, nameOf } from './authority/company.ts';
 import { type Answer, dryRun, Person, sessionOf } from './authority/people.ts';
@@ -189,6 +189,59 @@ describe('who extends a session is written there, and told on session and pod', 
         );
       }
     });
+  });
+});
+
+describe('on an API server that fills in nothing, as before Kubernetes 1.36', () => {
+  const kind = 'mutatingadmissionpolicybinding';
+  const names = ['debugsessions.crashcart.dev', 'debugsessions-extension.crashcart.dev'];
+  let list: { readonly items: { readonly metadata: Readonly<Record<string, unknown>> }[] };
+
+  beforeAll(async () => {
+    list = await getJson(['get', kind, ...names]);
+    await must('delete', kind, ...names);
+    await eventually(async () => {
+      for (const answer of [crew.create(here), company.extend(crew, 'crews', '5h')]) {
+        expect(await answer).toMatchObject({
+          message: expect.stringMatching(/requestedBy is missing|does not name who/),
+        });
+      }
+    });
+  });
+  afterAll(async () => {
+    const items = list.items.map(({ metadata: { uid: _, resourceVersion: __, ...metadata }, ...rest }) => ({
+      ...rest,
+      metadata,
+    }));
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+    expect(await kubectl(['create', '-f', '-'], { input })).toMatchObject({ code: 0 });
+    await eventually(async () => {
+      expect(await crew.create(here)).toBe('allowed');
+      expect(await company.extend(crew, 'crews', '5h')).toBe('allowed');
+    });
+  });
+
+  test('what is not said is refused, with what to write; the last one’s name is not enough', async () => {
+    expect(await crew.create(here)).toMatchObject({ message: expect.stringMatching(/write username gina there/) });
+    expect(await company.extend(crew, 'crews', '5h')).toMatchObject({
+      message: expect.stringMatching(
+        /does not name who extends the session: write username gina and uid uid-gina there/,
+      ),
+    });
+    const spec = { maxDuration: '5h', extendedBy: { username: 'gina', uid: 'uid-gina' } };
+    expect(await company.extend(crew, 'crews', '5h', { spec })).toBe('allowed');
+  });
+
+  test('the plugin says it, at creation and for each who extends', async () => {
+    const owner = 'authority-owner';
+    const visit = ['pod/box', '-n', here, '--', 'echo', 'in'];
+    expect(await crashcart(visit, { as: owner })).toMatchObject({ code: 0, stdout: 'in\n' });
+    for (const as of [owner, nameOf('admin + exec')]) {
+      expect(await crashcart(['extend', 'foreign', '-n', here, '--by', '10m'], { as })).toMatchObject({ code: 0 });
+      expect((await getJson<DebugSession>(['get', 'dbg/foreign', '-n', here])).spec.extendedBy).toMatchObject({
+        username: as,
+      });
+    }
   });
 });
 
