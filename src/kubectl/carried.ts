@@ -1,8 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Resumption } from '../wire/resume.ts';
-
-/** What was sent and not yet confirmed is kept for a next connection; over this, reading more input waits. */
-const mostUnconfirmed = 1024 * 1024;
+import { type Resumption, unconfirmedInputBytes } from '../wire/resume.ts';
 
 /** What of a session outlives a connection: how much output is here, and which input is not yet known to have arrived. */
 export class Carried {
@@ -21,8 +18,9 @@ export class Carried {
   #kept: Buffer[] = [];
   #keptBytes = 0;
 
+  /** What was sent and not yet confirmed is kept for a next connection; over this, reading more input waits. */
   get full(): boolean {
-    return this.resumable && this.#keptBytes > mostUnconfirmed;
+    return this.resumable && this.#keptBytes >= unconfirmedInputBytes;
   }
 
   /** Input on its way. */

@@ -13,6 +13,9 @@ export interface ResumeRequest {
   readonly turn?: number;
 }
 
+/** How much input a client that comes back may have sent without a word that it was taken. So much of it waits at the agent, not on the way: no word of the client waits behind it. */
+export const unconfirmedInputBytes = 1024 * 1024;
+
 /** From the session. `position`: of the next byte of output. `lost`: so many bytes before it are gone. */
 export interface Resumption {
   readonly position?: number;

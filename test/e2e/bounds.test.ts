@@ -143,6 +143,18 @@ test('binary through pipes on both sides, as tcpdump | wireshark has it: every b
   expect(createHash('sha256').update(got).digest('hex')).toBe(createHash('sha256').update(capture).digest('hex'));
 });
 
+test('a command that reads no input until its output is taken, which is longer than all that is kept for it', async () => {
+  const bytes = 3 * mib;
+  const command = ['sh', '-c', `head -c ${bytes} /dev/zero; cat`];
+  const child = spawn(cluster().tools.crashcart, ['box', '-n', 'tools', '-i', '--', ...command], { env: env() });
+  const input = randomBytes(bytes);
+  child.stdin.end(input);
+  const [got, [code]] = await Promise.all([buffer(child.stdout), once(child, 'close')]);
+  expect(code).toBe(0);
+  expect(got.length).toBe(2 * bytes);
+  expect(got.subarray(bytes).equals(input)).toBe(true);
+}, 30_000);
+
 interface AuditEvent {
   readonly auditID: string;
   readonly stage: string;

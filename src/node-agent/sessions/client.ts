@@ -8,11 +8,12 @@ import { encodeStatus, type Status, statusOfError } from '../../wire/status.ts';
 import type { InputSender, SessionOutput } from '../session/request.ts';
 import type { Reader } from './output.ts';
 import type { Attachment, AttachRequest, Frame } from './sessions.ts';
+import { WaitingInput } from './waiting-input.ts';
 
 /** What a client may do to its session. */
 export interface ClientHost {
   readonly log: SessionOutput;
-  /** How many bytes were taken; less than all: try the rest after `Client.drain`. */
+  /** How many bytes were taken; less than all: the rest is tried again by `Client.drain`. */
   write(client: Client, payload: Uint8Array, sender: InputSender | undefined): number;
   closeStdin(client: Client): void;
   resize(client: Client): void;
@@ -53,8 +54,7 @@ export class Client implements Attachment, Reader {
   #position: number;
   #confirmed: number;
   #received: number;
-  /** Bytes of the frame at hand that were taken already. */
-  #partly = 0;
+  readonly #waiting = new WaitingInput();
   #confirming: NodeJS.Timeout | undefined;
   #wanted = false;
   #pumping = false;
@@ -156,12 +156,14 @@ export class Client implements Attachment, Reader {
   }
 
   drain(): void {
+    if (this.#detached) return;
+    this.#flow();
     for (const listener of this.#drainListeners) listener();
   }
 
   input(frame: Frame): boolean {
     if (this.#detached) return true;
-    if (frame.channel === channels.stdin) return this.request.stdin ? this.#write(frame.payload) : true;
+    if (frame.channel === channels.stdin) return this.request.stdin ? this.#type(frame.payload) : true;
     if (frame.channel === channels.resize) {
       const size = parseResize(frame.payload);
       if (size) {
@@ -171,7 +173,8 @@ export class Client implements Attachment, Reader {
     }
     if (frame.channel === channels.resume && this.request.resume) this.#progress(frame.payload);
     if (frame.channel === channels.close && frame.payload[0] === channels.stdin && this.request.stdin) {
-      this.#host.closeStdin(this);
+      this.#waiting.ended = true;
+      this.#flow();
     }
     return true;
   }
@@ -209,15 +212,24 @@ export class Client implements Attachment, Reader {
     this.#push({ channel: channels.resume, payload: encodeResumption(resumption) });
   }
 
-  #write(payload: Uint8Array): boolean {
-    const rest = payload.subarray(this.#partly);
+  #type(payload: Uint8Array): boolean {
+    const taken = this.#waiting.empty ? this.#write(payload) : 0;
+    return taken === payload.length || this.#waiting.push(payload.subarray(taken));
+  }
+
+  #flow(): void {
+    this.#waiting.flow((payload) => this.#write(payload));
+    if (!this.#waiting.ended || !this.#waiting.empty) return;
+    this.#waiting.ended = false;
+    this.#host.closeStdin(this);
+  }
+
+  #write(payload: Uint8Array): number {
     const id = this.request.resume?.id;
-    const taken = this.#host.write(this, rest, id === undefined ? undefined : { id, received: this.#received });
+    const taken = this.#host.write(this, payload, id === undefined ? undefined : { id, received: this.#received });
     this.#received += taken;
     if (id !== undefined && taken > 0) this.#confirmLater();
-    const whole = taken === rest.length;
-    this.#partly = whole ? 0 : this.#partly + taken;
-    return whole;
+    return taken;
   }
 
   #confirmLater(): void {
