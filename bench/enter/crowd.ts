@@ -15,14 +15,15 @@ import { launchAgent } from '../../test/support/agent-process.ts';
 import { type RunningContainer, startContainerd } from '../../test/support/containerd/containerd.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { startLoopback } from '../../test/support/gateway-loopback.ts';
-import { residentBytes } from '../../test/support/processes.ts';
+import { type Memory, memoryOf, memoryOfEmptyNode } from './memory.ts';
 
 export interface Crowd {
   readonly sessions: number;
-  readonly agentIdleBytes: number;
-  readonly agentFullBytes: number;
+  readonly agentIdle: Memory;
+  readonly agentFull: Memory;
   /** After all of them have ended. */
-  readonly agentAfterBytes: number;
+  readonly agentAfter: Memory;
+  readonly emptyNode: Memory;
   readonly superblocks: number;
   /** Private memory of each supervisor. */
   readonly supervisorBytes: readonly number[];
@@ -56,7 +57,7 @@ export async function measureCrowd(sessions: number): Promise<Crowd> {
     return found;
   });
   await sleep(settleMs);
-  const agentIdleBytes = residentBytes(agent.process.pid!);
+  const agentIdle = memoryOf(agent.process.pid!);
   const from = performance.now();
   const uids = await startAll(link, container, sessions);
   const seconds = (performance.now() - from) / 1000;
@@ -68,14 +69,15 @@ export async function measureCrowd(sessions: number): Promise<Crowd> {
   const crowd = {
     sessions,
     seconds,
-    agentIdleBytes,
-    agentFullBytes: residentBytes(agent.process.pid!),
+    emptyNode: await memoryOfEmptyNode(),
+    agentIdle,
+    agentFull: memoryOf(agent.process.pid!),
     superblocks: new Set(commands.map(toolboxOf)).size,
     supervisorBytes: supervisors.map(privateBytes),
   };
   for (const uid of uids) await link.remove(uid, 'Deleted');
   await sleep(settleMs);
-  return { ...crowd, agentAfterBytes: residentBytes(agent.process.pid!) };
+  return { ...crowd, agentAfter: memoryOf(agent.process.pid!) };
 }
 
 async function startAll(link: AgentLink, container: RunningContainer, sessions: number): Promise<readonly string[]> {

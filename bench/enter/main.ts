@@ -8,11 +8,14 @@ import { type Container, startContainer } from '../../test/integration/container
 import { type Agent, openAgent, run, shell, start } from '../../test/integration/session.ts';
 import { summarize, table } from '../statistics.ts';
 import { type Crowd, measureCrowd } from './crowd.ts';
+import type { Memory } from './memory.ts';
 import { nsenterToPrompt, sessionToPrompt } from './prompt.ts';
 
 /** The contenders take turns, so that noise of the machine falls on all alike. */
 const rounds = Number(process.env['ROUNDS'] ?? 100);
 const sessions = Number(process.env['SESSIONS'] ?? 200);
+/** As on a node, where an agent's state is below /run: here that may be a disk. */
+const inMemory = '/dev/shm';
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function main(): Promise<void> {
@@ -25,8 +28,7 @@ const heading = (): string =>
   `${cpus().length} × ${cpus()[0]?.model ?? 'cpu'}, Linux ${/^\d+\.\d+/.exec(release())?.[0]}. One run; the first row is the base of the ratios.\n`;
 
 async function timesOf(): Promise<string> {
-  // In memory, as on a node: an agent's state is below /run.
-  using agent = openAgent({ states: '/run' });
+  using agent = openAgent({ states: inMemory });
   await using container = await startContainer(agent.kernel);
   await run(agent, container, shell('exit 0')); // what is opened once is open now
   return `${await promptTable(agent, container)}\n${await placeTable(agent, container)}`;
@@ -38,7 +40,7 @@ async function promptTable(agent: Agent, container: Container): Promise<string> 
   // On a node of today there are no hierarchies of v1, in each of which a move waits for some milliseconds: as if there were none.
   const { unified, legacy } = findCgroups(cgroupRoot);
   using modern =
-    legacy.length > 0 && unified !== undefined ? openAgent({ states: '/run', cgroups: unified }) : undefined;
+    legacy.length > 0 && unified !== undefined ? openAgent({ states: inMemory, cgroups: unified }) : undefined;
   // Another agent's toolbox is not this one's: a container of its own.
   await using other = await startContainer(agent.kernel);
   if (modern) await run(modern, other, shell('exit 0'));
@@ -86,18 +88,20 @@ async function crowd(): Promise<Crowd> {
 
 function crowdTable(crowd: Crowd): string {
   const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+  const both = ({ resident, own }: Memory): string => `${mb(resident)} (${mb(own)})`;
   const kb = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
   const supervisor = summarize(crowd.supervisorBytes);
-  const each = (crowd.agentFullBytes - crowd.agentIdleBytes) / crowd.sessions;
+  const each = (crowd.agentFull.resident - crowd.agentIdle.resident) / crowd.sessions;
   return [
     `### ${crowd.sessions} sessions on one node`,
     '',
     '| | |',
     '|---|---|',
     `| superblocks of the toolbox | ${crowd.superblocks} |`,
-    `| memory of the agent (RSS), idle | ${mb(crowd.agentIdleBytes)} |`,
-    `| with all of them | ${mb(crowd.agentFullBytes)}, ${kb(each)} each |`,
-    `| after their end | ${mb(crowd.agentAfterBytes)} |`,
+    `| memory of the agent (RSS; in brackets what no file backs), idle | ${both(crowd.agentIdle)} |`,
+    `| with all of them | ${both(crowd.agentFull)}; RSS of each ${kb(each)} |`,
+    `| after their end | ${both(crowd.agentAfter)} |`,
+    `| of an empty Node program | ${both(crowd.emptyNode)} |`,
     `| private memory of a supervisor | median ${kb(supervisor.median)}, most ${kb(supervisor.p99)} |`,
     `| starting them one after another | ${crowd.seconds.toFixed(1)} s |`,
     '',

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { duplicate } from '../../linux/descriptors.ts';
 import { hasErrno } from '../../linux/errno.ts';
@@ -161,7 +162,8 @@ async function place(deps: PlacementDeps, target: PlacementTarget, toolbox: stri
     const done = await oneShot(deps, { verb: 'place', target: target.pidfd, mount, values: {} });
     if (done.type !== 'placed') throw new CrashcartError(reasons.Internal, `crashcart-enter answered "${done.type}".`);
     const exact = { ...record, created: done.created, createdDev: done.createdDev };
-    writeRecord(stateDirectory, exact);
+    // What was to be expected stands there already.
+    if (!isDeepStrictEqual(exact, record)) writeRecord(stateDirectory, exact);
     return { toolbox, record: exact, mount, pidfd: duplicate(kernel, target.pidfd) };
   } catch (error) {
     closeAll(kernel, mount);
