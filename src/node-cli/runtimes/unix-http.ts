@@ -1,4 +1,3 @@
-import { request } from 'node:http';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 
 const deadlineMs = 5_000;
@@ -23,6 +22,8 @@ export async function getJson(socketPath: string, path: string): Promise<unknown
 }
 
 function get(socketPath: string, path: string, signal: AbortSignal): Promise<{ status: number; body: string }> {
+  // Not with the file: whoever asks no daemon does not wait for it to load.
+  const { request } = process.getBuiltinModule('node:http');
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath, path, signal, headers: { host: 'localhost' }, agent: false }, (response) => {
       const chunks: Buffer[] = [];

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { ProfileName } from '../../api/debug-session.ts';
 import { defaultShell } from '../../api/names.ts';
 import { CrashcartError, reasons } from '../../base/errors.ts';
@@ -88,7 +87,8 @@ interface OpenSession {
 async function openSession({ target, image, private: hidden }: Visit, node: Node, host: Host): Promise<OpenSession> {
   const { state, kernel, entry } = node;
   const owner = identityOf(host.pid);
-  const uid = `${host.pid}-${randomBytes(6).toString('hex')}`;
+  // No two processes of a boot are called so. (Chance would be as good, and takes five milliseconds to load.)
+  const uid = `${owner.pid}-${owner.startTime}`;
   const record: SessionRecord = {
     uid,
     owner,

@@ -99,8 +99,8 @@ function ofOthers(pid: number, users: readonly ToolboxUser[]): Shown {
 }
 
 function sessionOf(pid: number, sessions: readonly SessionRecord[]): SessionRecord | undefined {
-  const cgroup = cgroupOf(pid);
-  return sessions.find(({ uid }) => cgroup.includes(`${cgroupParent}/${uid}`));
+  const cgroups = cgroupOf(pid).replaceAll('\n', '/\n');
+  return sessions.find(({ uid }) => cgroups.includes(`${cgroupParent}/${uid}/`));
 }
 
 function cgroupOf(pid: number): string {
