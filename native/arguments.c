@@ -79,7 +79,7 @@ void parse_arguments(struct request *request, char **arguments)
 	*request = (struct request){ .cwd = "/", .label = "", .labelfile = "" };
 	const struct field fields[] = {
 		ONE(status, FD), ONE(gate, FD), ONE(pidfd, FD), ONE(toolbox, FD), ONE(devpts, FD), ONE(ring, FD), ONE(wake, FD), ONE(poke, FD),
-		ONE(master, FD), ONE(output, FD), ONE(errors, FD), ONE(input, FD), ONE(cgroup, FD), ONE(hostcgroup, FD),
+		ONE(master, FD), ONE(output, FD), ONE(errors, FD), ONE(input, FD), ONE(cgroup, FD), ONE(hostcgroup, FD), ONE(home, FD),
 		ONE(namespaces, MASK), ONE(device, MASK), ONE(bounding, MASK), ONE(permitted, MASK), ONE(ambient, MASK), ONE(uid, ID), ONE(gid, ID),
 		ONE(userns, FLAG), ONE(tty, FLAG), ONE(nonewprivs, FLAG), ONE(created, FLAG), ONE(createddev, FLAG),
 		ONE(cwd, TEXT), ONE(label, TEXT), ONE(labelfile, TEXT),

@@ -4,7 +4,7 @@
  * crashcart-enter remove name=value…               take it out again
  *
  * Only the node agent runs this. It speaks in lines on the `status` descriptor:
- *   error STEP ERRNO DETAIL | started PID | placed CREATED CREATEDDEV | removed
+ *   error STEP ERRNO DETAIL | supervisor PID | started PID | placed CREATED CREATEDDEV | removed
  * What comes after `started` stands in the session's memory (session.h), where the next agent finds it too.
  * Static, because a dynamic loader would obey the container's /etc/ld.so.preload with all our privileges.
  */
@@ -44,15 +44,6 @@ static void close_all_but(int one, int other)
 			check("descriptors", syscall(SYS_close_range, first[i], last[i], 0) == 0, "close_range(%d)", first[i]);
 }
 
-/* No byte: the outer half failed, and has said why. */
-static void wait_until_joined(const struct request *request)
-{
-	char byte;
-	close(request->joined[1]);
-	if (read(request->joined[0], &byte, 1) != 1)
-		_exit(125);
-}
-
 static void default_signals(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
@@ -68,6 +59,7 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 	/* A file system of the container that never answers may hold us: when the agent gives up, it ends the outer half. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	offer_to_oom_killer();
+	join_cgroups(request->joins, request->njoins);
 	load_confinement(request);
 	join_namespaces(request);
 	place_in_session(request);
@@ -76,7 +68,6 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* the change of user has taken it back */
 	take_label(request);
 	/* What the next process must not have is closed before it exists, and what it needs to wait closes by its exec. */
-	wait_until_joined(request);
 	if (guarded(CLOSE_DESCRIPTORS))
 		close_all_but(request->status, request->gate);
 	check("descriptors", syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range(CLOSE_RANGE_CLOEXEC)");
@@ -103,15 +94,26 @@ static void inner_half(const struct request *request, volatile pid_t *command)
 	_exit(0);
 }
 
-/* Born inside the session's cgroup, so that no moment of it is outside (Linux 5.7; setns by pidfd needs 5.8 anyway). */
-static pid_t fork_into_cgroup(const struct request *request)
+/* A move to another cgroup waits for a grace period of the whole kernel, some 10 ms; a birth there does not (Linux 5.7; setns by pidfd needs 5.8 anyway). */
+static pid_t fork_into(int cgroup, uint64_t flags)
 {
-	struct clone_args arguments = { .exit_signal = SIGCHLD };
-	if (request->cgroup != NO_FD && guarded(OWN_CGROUP)) {
-		arguments.flags = CLONE_INTO_CGROUP;
-		arguments.cgroup = (uint64_t)request->cgroup;
+	struct clone_args arguments = { .flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD };
+	if (cgroup != NO_FD) {
+		arguments.flags |= CLONE_INTO_CGROUP;
+		arguments.cgroup = (uint64_t)cgroup;
 	}
-	return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+	check("fork", pid >= 0, "clone3(into a cgroup)");
+	return pid;
+}
+
+/* The supervisor: where the agent's end is not its own, and still the agent's child. */
+static void leave_agent(const struct request *request)
+{
+	if (request->home != NO_FD && fork_into(request->home, CLONE_PARENT) != 0)
+		_exit(0);
+	join_cgroups(request->homes, request->nhomes);
+	say("supervisor %d", getpid());
 }
 
 static void run(struct request *request)
@@ -123,18 +125,13 @@ static void run(struct request *request)
 	signal(SIGPIPE, SIG_IGN); /* whoever does not listen any more must not end the supervisor */
 	if (request->hostcgroup != NO_FD)
 		check("setns", setns(request->hostcgroup, CLONE_NEWCGROUP) == 0, "setns(the host's cgroup namespace)");
+	leave_agent(request);
 	/* The inner half tells the outer one which process the command is, or, below zero, why there is none. */
 	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check("memory", command != MAP_FAILED, "mmap");
-	check("memory", pipe2(request->joined, O_CLOEXEC) == 0, "pipe2");
-	pid_t inner = fork_into_cgroup(request);
-	check("fork", inner >= 0, "clone3(into the session's cgroup)");
+	pid_t inner = fork_into(guarded(OWN_CGROUP) ? request->cgroup : NO_FD, 0);
 	if (inner == 0)
 		inner_half(request, command);
-	join_cgroups(request->joins, request->njoins, inner);
-	check("cgroup", write(request->joined[1], "j", 1) == 1 || errno == EPIPE, "write(joined)");
-	/* Behind the inner half's: moves that follow each other cost next to nothing. */
-	join_cgroups(request->homes, request->nhomes, getpid());
 	supervise(request, inner, command);
 }
 
@@ -144,6 +141,8 @@ int main(int count, char **arguments)
 	/* Nobody may trace us, read our memory or open our descriptors: the flag holds until exec and through forks. */
 	prctl(PR_SET_DUMPABLE, !guarded(UNDUMPABLE), 0, 0, 0);
 	prctl(PR_SET_NAME, "crashcart-enter", 0, 0, 0);
+	setsid(); /* a signal to the agent's process group is not for us */
+	check("cwd", chdir("/") == 0, "chdir(/)");
 	if (count < 3)
 		return 125;
 	parse_arguments(&request, arguments + 2);

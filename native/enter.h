@@ -48,9 +48,9 @@ struct request {
 	int hostcgroup;  /* the host's cgroup namespace, when the agent has one of its own */
 	int joins[MAX_JOINS]; /* the session's cgroups in v1 hierarchies */
 	int njoins;
-	int homes[MAX_JOINS]; /* cgroups of the supervisors, one a hierarchy, outside of the agent's */
+	int home;        /* of the supervisors, outside of the agent's: in the v2 hierarchy */
+	int homes[MAX_JOINS]; /* and in v1 hierarchies */
 	int nhomes;
-	int joined[2];   /* made here: a byte on this pipe says that the inner half is in all its cgroups */
 	uint64_t namespaces; /* CLONE_NEW* flags to join, without CLONE_NEWUSER */
 	bool userns;
 	bool tty;
@@ -99,7 +99,7 @@ void place_in_container(const struct request *request);
 void remove_from_container(const struct request *request);
 
 /* privileges.c */
-void join_cgroups(const int *cgroups, int count, pid_t pid);
+void join_cgroups(const int *cgroups, int count);
 void join_namespaces(const struct request *request);
 void drop_privileges(const struct request *request);
 void drop_the_rest(const struct request *request);

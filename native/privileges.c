@@ -6,23 +6,21 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /*
- * The v2 cgroup was entered by the fork itself; this moves `pid` within the v1 hierarchies. A move waits for a grace period of the whole
- * kernel, some 10 ms: so the outer half does it, while the inner one places mounts.
+ * In the v1 hierarchies, where nobody can be born into a cgroup. By `tasks` and 0, a thread that moves itself: since Linux 5.16 such a move,
+ * and no other, waits for no grace period.
  */
-void join_cgroups(const int *cgroups, int count, pid_t pid)
+void join_cgroups(const int *cgroups, int count)
 {
 	for (int i = 0; i < count; i++) {
-		int procs = openat(cgroups[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
-		check("cgroup", procs >= 0, "open(cgroup.procs)");
-		/* ESRCH: it has ended, and has said why. */
-		check("cgroup", dprintf(procs, "%d", pid) > 0 || errno == ESRCH, "write(cgroup.procs)");
-		close(procs);
+		int tasks = openat(cgroups[i], "tasks", O_WRONLY | O_CLOEXEC);
+		check("cgroup", tasks >= 0, "open(tasks)");
+		check("cgroup", write(tasks, "0", 1) == 1, "write(tasks)");
+		close(tasks);
 	}
 }
 

@@ -30,8 +30,8 @@ static void let_go(const struct request *request)
 	if (null > 2)
 		close(null);
 	close(request->gate);
-	close(request->joined[0]);
-	close(request->joined[1]);
+	if (request->home != NO_FD)
+		close(request->home);
 	if (request->hostcgroup != NO_FD)
 		close(request->hostcgroup);
 	if (request->toolbox != NO_FD)

@@ -58,6 +58,6 @@ export function sealProgram(kernel: Kernel, source: string | Uint8Array, name: s
   }
 }
 
-/** A second descriptor of the same thing, for whoever outlives the owner of the first. */
-export const duplicate = (kernel: Kernel, fd: number): Fd =>
-  invoke(kernel, 'fcntl', `${fd}, F_DUPFD_CLOEXEC`, fd, fcntlDuplicateCloexec, 3) as Fd;
+/** A second descriptor of the same thing, for whoever outlives the owner of the first; its number is `least` or higher. */
+export const duplicate = (kernel: Kernel, fd: number, least = 3): Fd =>
+  invoke(kernel, 'fcntl', `${fd}, F_DUPFD_CLOEXEC`, fd, fcntlDuplicateCloexec, least) as Fd;

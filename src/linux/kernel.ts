@@ -40,6 +40,7 @@ const amd64 = {
   read: 0,
   close: 3,
   ioctl: 16,
+  wait4: 61,
   fcntl: 72,
   flock: 73,
   fchown: 93,
@@ -62,6 +63,7 @@ const arm64: Readonly<Record<keyof typeof amd64, number>> = {
   pipe2: 59,
   read: 63,
   ppoll: 73,
+  wait4: 260,
   memfd_create: 279,
   bpf: 280,
 };

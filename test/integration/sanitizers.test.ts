@@ -32,7 +32,7 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'crashcart-sanitized-'));
   logs = join(directory, 'logs');
   for (const name of ['logs', 'empty', 'group']) mkdirSync(join(directory, name));
-  writeFileSync(join(directory, 'group/cgroup.procs'), '');
+  writeFileSync(join(directory, 'group/tasks'), '');
   writeFileSync(join(directory, 'allow'), Buffer.from('060000000000ff7f', 'hex')); // lets every call through
   writeFileSync(join(directory, 'bytes'), Buffer.alloc(5000, 0xa5));
   writeFileSync(join(directory, 'ring'), '');
@@ -93,6 +93,7 @@ const descriptors = [
   'input',
   'cgroup',
   'hostcgroup',
+  'home',
   'waker',
   'poker',
 ];

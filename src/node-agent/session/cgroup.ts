@@ -85,7 +85,9 @@ export const findSessionCgroup = (
 export const supervisorsName = '_supervisors';
 
 export interface Homes {
-  readonly directories: readonly Fd[];
+  /** In the v2 hierarchy. */
+  readonly unified?: Fd;
+  readonly legacy: readonly Fd[];
   /** The descriptors. Safe twice. */
   close(): void;
   /** One session less needs them; after the last one they are removed. Safe twice. */
@@ -100,12 +102,12 @@ export function openHomes(
   deps: CgroupDeps,
   request: Pick<ProcessRequest, 'target' | 'survival' | 'endsWithUs'>,
 ): Homes {
-  if (!request.survival || request.endsWithUs) return { directories: [], close: () => {}, release: async () => {} };
+  if (!request.survival || request.endsWithUs) return { legacy: [], close: () => {}, release: async () => {} };
   const parent = deps.sessionsCgroup ?? sessionsCgroup(request.target.spec.cgroupsPath);
   if (deps.stateDirectory !== undefined) rememberParent(deps.stateDirectory, parent);
   const shared = shareHomes(deps, parent);
   const { unified, legacy, close } = createCgroup(deps.cgroups, `${parent}/${supervisorsName}`);
-  return { ...shared, directories: [...legacy, ...(unified === undefined ? [] : [unified])], close };
+  return { ...shared, ...(unified === undefined ? {} : { unified }), legacy, close };
 }
 
 /** Of a supervisor that is there already. */

@@ -6,7 +6,7 @@ import { errnoName } from '../../linux/errno.ts';
 /** What crashcart-enter says on its status pipe, a line each. */
 export type EntryLine =
   | { readonly type: 'error'; readonly step: string; readonly errno: number; readonly detail: string }
-  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'supervisor' | 'started'; readonly pid: number }
   | { readonly type: 'placed'; readonly created: boolean; readonly createdDev: boolean }
   | { readonly type: 'removed' }
   | { readonly type: 'warning'; readonly detail: string };
@@ -18,6 +18,7 @@ export function parseEntryLine(line: string): EntryLine {
   switch (type) {
     case 'error':
       return { type, step: first, errno: Number(second), detail: words.slice(2).join(' ') };
+    case 'supervisor':
     case 'started':
       return { type, pid: Number(first) };
     case 'placed':

@@ -1,13 +1,15 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { type Child, Children, type Program } from '../../linux/children.ts';
 import { keepInheritedDescriptors, openPipe, sealProgram } from '../../linux/descriptors.ts';
 import { hasErrno } from '../../linux/errno.ts';
-import { closeAll, type Kernel } from '../../linux/kernel.ts';
+import { closeAll, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { type EntryLine, parseEntryLine } from './entry-line.ts';
 
 /** crashcart-enter, ready to run: sealed in memory, so that its file can be neither changed nor caught by a container. */
 export interface Entry extends Disposable {
   readonly path: string;
+  readonly children: Children;
   /**
    * Another copy in place of this one. A container with CAP_SYS_PTRACE can open the file of a running copy for writing: it can write nothing, but
    * nobody can start what is open so (ETXTBSY).
@@ -24,6 +26,7 @@ export function openEntry(kernel: Kernel, program: string | Uint8Array): Entry {
     get path() {
       return `/proc/${process.pid}/fd/${sealed}`;
     },
+    children: new Children(kernel),
     renew: () => {
       const next = sealProgram(kernel, program, 'crashcart-enter');
       closeAll(kernel, sealed);
@@ -42,12 +45,12 @@ export interface EntryArguments {
   readonly joins?: readonly number[];
   /** Descriptors of seccomp programs. */
   readonly filters?: readonly number[];
-  /** Descriptors of the cgroups that the supervisor itself goes to. */
+  /** Descriptors of the v1 cgroups that the supervisor itself goes to. */
   readonly homes?: readonly number[];
   readonly values: Readonly<Record<string, string | number>>;
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Standard input, output and error of the command. */
+  /** Standard input, output and error of the command; left out: none. */
   readonly stdio?: readonly [number, number, number];
 }
 
@@ -59,7 +62,7 @@ export const firstDescriptor = 4;
 
 /** A running crashcart-enter. Its lines come in order; the list ends with the program. */
 export interface RunningEntry {
-  readonly child: ChildProcess;
+  readonly pid: Pid;
   readonly lines: AsyncIterable<EntryLine>;
   /** The program has ended, or was given up, and nothing of it is open here any more. */
   readonly closed: Promise<void>;
@@ -70,52 +73,48 @@ export interface RunningEntry {
   giveUp(): void;
 }
 
+/** @throws SyscallError posix_spawn */
 export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments): RunningEntry {
   const status = openPipe(kernel);
+  const nothing = openSync('/dev/null', 'r+');
   try {
     const { argv, inherited } = layOut(request);
-    const streams = request.stdio ?? (['ignore', 'ignore', 'ignore'] as const);
-    const child = start(entry, argv, {
-      argv0: 'crashcart-enter',
-      env: { ...request.env },
-      stdio: [...streams, status.write, ...inherited],
-      detached: true, // a signal to the agent's process group is not for the session
-      cwd: '/',
+    const streams = request.stdio ?? [nothing, nothing, nothing];
+    const child = start(entry, {
+      argv: ['crashcart-enter', ...argv],
+      env: request.env ?? {},
+      descriptors: [...streams, status.write, ...inherited],
     });
     const socket = new Socket({ fd: status.read, readable: true, writable: false });
     const given = Promise.withResolvers<void>();
-    const closed = Promise.all([Promise.race([ended(child), given.promise]), closing(socket)]).then(() => {});
+    const closed = Promise.all([Promise.race([child.ended, given.promise]), closing(socket)]).then(() => {});
     const giveUp = (): void => {
-      child.kill('SIGKILL');
-      child.unref();
+      child.giveUp();
       socket.destroy();
       given.resolve();
     };
-    return { child, lines: readLines(socket), closed, giveUp };
+    return { pid: child.pid, lines: readLines(socket), closed, giveUp };
   } catch (error) {
     closeAll(kernel, status.read);
     throw error;
   } finally {
     closeAll(kernel, status.write);
+    closeSync(nothing);
   }
 }
 
 const startTries = 5;
 
-function start(entry: Entry, argv: readonly string[], options: SpawnOptions): ChildProcess {
+function start(entry: Entry, program: Omit<Program, 'path'>): Child {
   for (let tries = 1; ; tries++) {
     try {
-      return spawn(entry.path, argv, options);
+      return entry.children.start({ path: entry.path, ...program });
     } catch (error) {
       if (!hasErrno(error, 'ETXTBSY') || entry.renew === undefined || tries === startTries) throw error;
       entry.renew();
     }
   }
 }
-
-/** A program that could not be started has an `error` instead of an `exit`. */
-const ended = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
 
 /** Whoever stops reading early destroys the socket: an AbortError that is nobody's concern. */
 const closing = (socket: Socket): Promise<void> =>

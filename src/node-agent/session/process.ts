@@ -103,7 +103,7 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
   });
   // Nothing is lost until the first reader says what it needs.
   memory.keep(0);
-  const command = superviseCommand(
+  const command = await superviseCommand(
     deps,
     { target, memory },
     {
@@ -113,9 +113,10 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
         devpts: stdio.devpts,
         cgroup: cgroup.unified,
         hostcgroup: deps.hostCgroup,
+        home: homes.unified,
       },
       joins: cgroup.legacy,
-      homes: homes.directories,
+      homes: homes.legacy,
       filters: filters.open,
       values: { ...argumentsOf(request, surroundings, privileges), ...toolbox.standing },
       command: request.command?.length ? request.command : defaultShell,

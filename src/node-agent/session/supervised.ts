@@ -5,7 +5,7 @@ import { duplicate, neverWait, openPipe, openWakePipe } from '../../linux/descri
 import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { openPidfd } from '../../linux/pidfd.ts';
-import { type Entry, type EntryArguments, entryTimeoutMs, runEntry } from './entry.ts';
+import { type Entry, type EntryArguments, entryTimeoutMs, type RunningEntry, runEntry } from './entry.ts';
 import { doesNotAnswer, entryError } from './entry-line.ts';
 import { type Followed, followSupervisor } from './follow.ts';
 import type { SessionMemory } from './memory.ts';
@@ -24,11 +24,12 @@ export interface SuperviseDeps {
   readonly log: Logger;
 }
 
-export function superviseCommand(
+/** Resolves with the supervisor; rejects when there is none, and then nothing is left. */
+export async function superviseCommand(
   deps: SuperviseDeps,
   session: { readonly target: { readonly pidfd: number }; readonly memory: SessionMemory },
   request: Omit<EntryArguments, 'verb'>,
-): Supervised {
+): Promise<Supervised> {
   const { kernel, entry, log } = deps;
   const { memory } = session;
   const gate = openPipe(kernel);
@@ -42,6 +43,10 @@ export function superviseCommand(
     if (waiting) closeAll(kernel, gate.write);
     waiting = false;
   };
+  const closeOurs = (): void => {
+    closeGate();
+    closeAll(kernel, wake.read, poke.write, target);
+  };
   // The first ones stand at numbers that the next agent knows: takeover.ts.
   const descriptors = {
     ring: memory.fd,
@@ -53,43 +58,32 @@ export function superviseCommand(
     gate: gate.read,
     ...request.descriptors,
   };
-  const theirs = [gate.read, wake.write, poke.read];
-  const { child, lines, closed, giveUp } = attempt(
-    () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
-    () => {
-      closeGate();
-      closeAll(kernel, ...theirs, wake.read, poke.write, target);
-    },
-  );
-  closeAll(kernel, ...theirs);
-  const started = Promise.withResolvers<number>();
-  started.promise.catch(() => {}); // whoever awaits it sees it; nobody may be waiting yet
-  const followed = follow(kernel, child.pid, { memory, waker: wake.read, poker: poke.write, target });
-  const timer = setTimeout(() => {
-    started.reject(doesNotAnswer());
-    child.kill('SIGKILL');
-  }, entryTimeoutMs);
-  const listen = async (): Promise<void> => {
-    for await (const line of lines) {
-      if (line.type === 'started') started.resolve(line.pid);
-      else if (line.type === 'error') started.reject(entryError(line));
-      else if (line.type === 'warning') log.warn('crashcart-enter', { detail: line.detail });
-      if (line.type === 'started') clearTimeout(timer);
+  const running = attempt(() => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }), closeOurs);
+  closeAll(kernel, gate.read, wake.write, poke.read);
+  const { supervisor, started, finished } = listen(running, log, closeGate);
+  const giveUp = async (): Promise<void> => {
+    // Its inner half may hang and hold the status pipe.
+    running.giveUp();
+    await Promise.all([running.closed, finished]);
+  };
+  const meet = async (pid: Pid): Promise<{ readonly pidfd: Fd; readonly reaped: Promise<void> }> => {
+    try {
+      // A child of ours: its pid is nobody else's until it was reaped.
+      const pidfd = openPidfd(kernel, pid);
+      return { pidfd, reaped: pid === running.pid ? running.closed : entry.children.adopt(pid).ended };
+    } catch (error) {
+      await started; // it has ended, and has said why
+      throw error;
     }
   };
-  const finish = (): void => {
-    clearTimeout(timer);
-    started.reject(
-      new CrashcartError(
-        reasons.Internal,
-        "crashcart-enter ended before the command started: see the node agent's log.",
-      ),
-    );
-    closeGate();
-  };
-  const finished = listen().then(finish, finish);
+  const { pidfd, reaped } = await supervisor.then(meet).catch(async (error: unknown) => {
+    await giveUp();
+    closeOurs();
+    throw error;
+  });
+  const followed = followSupervisor(kernel, { memory, waker: wake.read, poker: poke.write, pidfd, target });
   return {
-    started: started.promise,
+    started,
     exited: followed.exited,
     get gone() {
       return followed.gone;
@@ -105,11 +99,47 @@ export function superviseCommand(
     abandon: async () => {
       closeGate();
       await followed.abandon();
-      // Its inner half may hang and hold the status pipe.
-      giveUp();
-      await Promise.all([closed, finished]);
+      await Promise.all([giveUp(), reaped]);
     },
   };
+}
+
+interface Told {
+  readonly supervisor: Promise<Pid>;
+  readonly started: Promise<number>;
+  /** Nothing more will be told. */
+  readonly finished: Promise<void>;
+}
+
+function listen({ lines }: RunningEntry, log: Logger, atEnd: () => void): Told {
+  const supervisor = Promise.withResolvers<Pid>();
+  const started = Promise.withResolvers<number>();
+  const fail = (error: CrashcartError): void => {
+    for (const told of [supervisor, started]) told.reject(error);
+  };
+  // Whoever awaits them sees it; nobody may be waiting yet.
+  for (const { promise } of [supervisor, started]) promise.catch(() => {});
+  const timer = setTimeout(() => fail(doesNotAnswer()), entryTimeoutMs);
+  const read = async (): Promise<void> => {
+    for await (const line of lines) {
+      if (line.type === 'supervisor') supervisor.resolve(line.pid as Pid);
+      else if (line.type === 'started') started.resolve(line.pid);
+      else if (line.type === 'error') fail(entryError(line));
+      else if (line.type === 'warning') log.warn('crashcart-enter', { detail: line.detail });
+      if (line.type === 'started') clearTimeout(timer);
+    }
+  };
+  const finish = (): void => {
+    clearTimeout(timer);
+    fail(
+      new CrashcartError(
+        reasons.Internal,
+        "crashcart-enter ended before the command started: see the node agent's log.",
+      ),
+    );
+    atEnd();
+  };
+  return { supervisor: supervisor.promise, started: started.promise, finished: read().then(finish, finish) };
 }
 
 /** EPIPE: it was ended while it waited, as its exit tells. EAGAIN: a container that can trace it has filled the pipe, and so opened the gate itself. */
@@ -119,23 +149,6 @@ function open(gate: Fd): void {
   } catch (error) {
     if (!hasErrno(error, 'EPIPE', 'EAGAIN')) throw error;
   }
-}
-
-/** A program that could not be started has no pid: its `error` comes, and there is nobody to follow. */
-function follow(
-  kernel: Kernel,
-  pid: number | undefined,
-  ends: { readonly memory: SessionMemory; readonly waker: Fd; readonly poker: Fd; readonly target: Fd },
-): Followed {
-  if (pid !== undefined) return followSupervisor(kernel, { ...ends, pidfd: openPidfd(kernel, pid as Pid) });
-  closeAll(kernel, ends.waker, ends.poker, ends.target);
-  return {
-    exited: Promise.resolve({ code: 137, signal: 'SIGKILL' }),
-    gone: true,
-    onChange: () => () => {},
-    poke: () => {},
-    abandon: async () => {},
-  };
 }
 
 function attempt<T>(body: () => T, onError: () => void): T {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.ts';
+import { Children } from '../../linux/children.ts';
 import { openPipe } from '../../linux/descriptors.ts';
 import { closeAll, loadKernel, type Pid } from '../../linux/kernel.ts';
 import { openPidfd, takeFd } from '../../linux/pidfd.ts';
@@ -34,8 +35,12 @@ async function start(script: string) {
   const pipes = openPipes();
   const memory = SessionMemory.create(kernel);
   memory.keep(0);
-  const command = superviseCommand(
-    { kernel, log: silentLogger, entry: { path: join(directory, 'supervisor'), [Symbol.dispose]: () => {} } },
+  const command = await superviseCommand(
+    {
+      kernel,
+      log: silentLogger,
+      entry: { path: join(directory, 'supervisor'), children: new Children(kernel), [Symbol.dispose]: () => {} },
+    },
     { target: { pidfd: openPidfd(kernel, process.pid as Pid) }, memory },
     {
       descriptors: pipes.outer,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe } from '../../base/errors.ts';
 import { printable } from '../../base/text.ts';
 import { type CgroupLayout, findCgroups } from '../../linux/cgroup.ts';
+import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Kernel, loadKernel } from '../../linux/kernel.ts';
 import { probeKernel } from '../../linux/probe.ts';
 import { openEntry, runEntry } from '../../node-agent/session/entry.ts';
@@ -112,19 +113,15 @@ const readIfThere = (file: string): string => {
 async function entryFinding(kernel: Kernel): Promise<Finding> {
   try {
     using entry = openEntry(kernel, enterProgram());
-    const { lines, child, closed } = runEntry(kernel, entry, {
-      verb: 'remove',
-      descriptors: {},
-      values: { nonsense: 1 },
-    });
+    const { lines, closed } = runEntry(kernel, entry, { verb: 'remove', descriptors: {}, values: { nonsense: 1 } });
     let answered = false;
-    child.once('error', () => {});
     for await (const line of lines) answered ||= line.type === 'error';
     await closed;
     if (answered) return finding('crashcart-enter', 'good', 'runs from sealed memory');
-    return finding('crashcart-enter', 'bad', 'does not run: is vm.memfd_noexec set to 2?');
+    return finding('crashcart-enter', 'bad', 'ends at once');
   } catch (error) {
-    return finding('crashcart-enter', 'bad', describe(error));
+    const why = hasErrno(error, 'EACCES') ? 'does not run: is vm.memfd_noexec set to 2?' : describe(error);
+    return finding('crashcart-enter', 'bad', why);
   }
 }
 

@@ -17,7 +17,7 @@ int main(int count, char **arguments)
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	check("memory", pipe(request.joined) == 0, "pipe");
+	say("supervisor %d", getpid());
 	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t forked = fork();
 	if (forked == 0) {
