@@ -72,8 +72,8 @@ export async function superviseCommand(
       const pidfd = openPidfd(kernel, pid);
       return { pidfd, reaped: pid === running.pid ? running.closed : entry.children.adopt(pid).ended };
     } catch (error) {
-      await started; // it has ended, and has said why
-      throw error;
+      await started; // if it failed, it has said why
+      throw hasErrno(error, 'ESRCH') ? endedEarly() : error; // else a signal has ended its command already
     }
   };
   const { pidfd, reaped } = await supervisor.then(meet).catch(async (error: unknown) => {
@@ -104,6 +104,9 @@ export async function superviseCommand(
   };
 }
 
+const endedEarly = (): CrashcartError =>
+  new CrashcartError(reasons.Internal, "crashcart-enter ended before the command started: see the node agent's log.");
+
 interface Told {
   readonly supervisor: Promise<Pid>;
   readonly started: Promise<number>;
@@ -131,12 +134,7 @@ function listen({ lines }: RunningEntry, log: Logger, atEnd: () => void): Told {
   };
   const finish = (): void => {
     clearTimeout(timer);
-    fail(
-      new CrashcartError(
-        reasons.Internal,
-        "crashcart-enter ended before the command started: see the node agent's log.",
-      ),
-    );
+    fail(endedEarly());
     atEnd();
   };
   return { supervisor: supervisor.promise, started: started.promise, finished: read().then(finish, finish) };
