@@ -58,19 +58,26 @@ export async function superviseCommand(
     gate: gate.read,
     ...request.descriptors,
   };
-  const running = attempt(() => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }), closeOurs);
-  closeAll(kernel, gate.read, wake.write, poke.read);
+  const theirs = [gate.read, wake.write, poke.read];
+  const running = attempt(
+    () => runEntry(kernel, entry, { ...request, verb: 'run', descriptors }),
+    () => {
+      closeOurs();
+      closeAll(kernel, ...theirs);
+    },
+  );
+  closeAll(kernel, ...theirs);
   const { supervisor, started, finished } = listen(running, log, closeGate);
   const giveUp = async (): Promise<void> => {
-    // Its inner half may hang and hold the status pipe.
+    // Its inner half may hang and hold the status pipe; itself it does nothing that could.
     running.giveUp();
-    await Promise.all([running.closed, finished]);
+    await Promise.all([running.closed, running.ended, finished]);
   };
   const meet = async (pid: Pid): Promise<{ readonly pidfd: Fd; readonly reaped: Promise<void> }> => {
     try {
       // A child of ours: its pid is nobody else's until it was reaped.
       const pidfd = openPidfd(kernel, pid);
-      return { pidfd, reaped: pid === running.pid ? running.closed : entry.children.adopt(pid).ended };
+      return { pidfd, reaped: pid === running.pid ? running.ended : entry.children.adopt(pid).ended };
     } catch (error) {
       await started; // if it failed, it has said why
       throw hasErrno(error, 'ESRCH') ? endedEarly() : error; // else a signal has ended its command already

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -198,6 +198,48 @@ test('the command waits for who keeps its output, and goes on over the oldest wh
   expect(output.read(0, 10)?.position).toBe(tail);
   await command.abandon();
 });
+
+test.each([
+  ['cannot be executed', '/nonsense/program', 'posix_spawn'],
+  ['fails', 'echo error fork 11 clone >&3', 'fork'],
+  [
+    'ends as soon as it has said what it should',
+    'echo supervisor $$ >&3; echo started $$ >&3',
+    'ended before the command',
+  ],
+])('a supervisor that %s leaves nothing open here, and no process', async (_how, script, why) => {
+  const path = join(directory, 'stub');
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  const entry = {
+    path: script.startsWith('/') ? script : path,
+    children: new Children(kernel),
+    [Symbol.dispose]: () => {},
+  };
+  const pidfd = openPidfd(kernel, process.pid as Pid);
+  const before = readdirSync('/proc/self/fd').length;
+  for (let round = 0; round < 20; round++) {
+    const memory = SessionMemory.create(kernel);
+    const request = { descriptors: {}, values: {}, command: ['true'] };
+    try {
+      const command = await superviseCommand(
+        { kernel, log: silentLogger, entry },
+        { target: { pidfd }, memory },
+        request,
+      );
+      await command.started.catch((error: Error) => expect(error.message).toContain(why));
+      await command.abandon();
+    } catch (error) {
+      expect(String(error)).toContain(why);
+    }
+    memory[Symbol.dispose]();
+  }
+  expect(readdirSync('/proc/self/fd').length).toBe(before);
+  closeAll(kernel, pidfd);
+  expect(childrenOfOurs()).toEqual([]);
+});
+
+const childrenOfOurs = (): string[] =>
+  readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean);
 
 test('a session that has moved no byte yet is idle since its start, for the next agent too', async () => {
   const { supervisor, command } = await start('sleep 100');
