@@ -12,7 +12,12 @@ const prompt = /[$#] /;
 /** What a session takes from the order to its prompt, in milliseconds; its end is not part of it. */
 export async function sessionToPrompt(agent: Agent, container: Container, visibility: Visibility): Promise<number> {
   const from = performance.now();
-  await using session = await start(agent, container, { tty: true, visibility, command: shell, survival: { record: {}, leaseMs: 900_000 } });
+  await using session = await start(agent, container, {
+    tty: true,
+    visibility,
+    command: shell,
+    survival: { record: {}, leaseMs: 900_000 },
+  });
   await promptOf(session.stdout);
   return performance.now() - from;
 }
