@@ -88,8 +88,8 @@ async function restartApiServer(): Promise<void> {
   api.close();
 }
 
-/** An idle machine takes less than half of it; what is bounded here is that nobody waits for a timeout or a long pause. */
-const backWithinMs = 5_000;
+/** An idle machine takes a quarter of it; what is bounded here is that nobody waits for a timeout or a long pause. */
+const backWithinMs = 10_000;
 
 test.each([
   ['the leader, a gateway to half of them, is killed', 'led', () => killReplica('leader')],
