@@ -13,7 +13,7 @@ import { runInGuest } from './guest.ts';
 import { type KernelResult, readReport, withTable } from './results.ts';
 
 const project = join(import.meta.dirname, '../..');
-const results = join(project, 'build/kernels');
+const logs = join(project, 'build/kernels');
 const page = join(project, 'docs/compatibility.md');
 const here = 'here';
 const say = (line: string): void => console.error(line);
@@ -37,31 +37,33 @@ async function main(args: readonly string[]): Promise<number> {
   const names = [...suites.map(nameOf), here];
   const unknown = args.find((each) => !names.includes(each));
   if (unknown) throw new CrashcartError(reasons.Invalid, `There is no kernel "${unknown}": say ${names.join(', ')}.`);
-  for (const name of names) if (args.length === 0 || args.includes(name)) await measure(name);
-  const all = names.flatMap((name) => readResult(name) ?? []);
-  writeFileSync(page, withTable(readFileSync(page, 'utf8'), all));
-  return all.some(({ failed }) => failed.length > 0) ? 1 : 0;
+  let whole = true;
+  for (const name of names) {
+    if (args.length > 0 && !args.includes(name)) continue;
+    const result = await measure(name);
+    writeFileSync(page, withTable(readFileSync(page, 'utf8'), [result], names));
+    whole &&= result.failed.length === 0;
+  }
+  return whole ? 0 : 1;
 }
 
-const fileOf = (name: string): string => join(results, `${name}.json`);
-
-const readResult = (name: string): KernelResult | undefined =>
-  existsSync(fileOf(name)) ? (JSON.parse(readFileSync(fileOf(name), 'utf8')) as KernelResult) : undefined;
-
-async function measure(name: string): Promise<void> {
-  mkdirSync(results, { recursive: true });
+async function measure(name: string): Promise<KernelResult> {
+  mkdirSync(logs, { recursive: true });
   const out = mkdtempSync(join(tmpdir(), 'crashcart-kernel-'));
   try {
     const suite = suites.find((each) => nameOf(each) === name);
     const { kernel, from } = suite ? await inGuest(suite, out) : runHere(out);
     const facts = JSON.parse(readFileSync(join(from, 'facts.json'), 'utf8')) as Facts;
     const result: KernelResult = {
+      name,
       kernel: kernel(facts),
       facts,
       ...readReport(readFileSync(join(from, 'report.json'), 'utf8')),
     };
-    writeFileSync(fileOf(name), JSON.stringify(result));
-    say(`${result.kernel}: ${result.passed} passed${result.failed.map((each) => `\n  failed: ${each}`).join('')}`);
+    say(
+      `${name}: ${result.kernel}: ${result.passed} passed${result.failed.map((each) => `\n  failed: ${each}`).join('')}`,
+    );
+    return result;
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
@@ -81,15 +83,15 @@ async function inGuest(suite: Suite, out: string): Promise<Ran> {
     await runInGuest({ kernel, cgroups: 'v2', command: script('/run/out'), out, timeoutMs: guestTimeoutMs });
   } finally {
     // What the tests said, for whoever looks into a failure.
-    if (existsSync(join(from, 'log'))) copyFileSync(join(from, 'log'), join(results, `${nameOf(suite)}.log`));
+    if (existsSync(join(from, 'log'))) copyFileSync(join(from, 'log'), join(logs, `${nameOf(suite)}.log`));
   }
-  return { kernel: () => `${suite.name}${suite.backports ? ' backports' : ''}: ${kernel.name}`, from };
+  return { kernel: () => kernel.name, from };
 }
 
 function runHere(out: string): Ran {
   spawnSync('/bin/sh', ['-c', script(out)], { stdio: 'inherit' });
   return {
-    kernel: ({ release }) => `${/^\d+\.\d+/.exec(release)?.[0] ?? release}, of the machine that made this table`,
+    kernel: ({ release }) => `${/^\d+\.\d+/.exec(release)?.[0] ?? release}, of the machine that made this row`,
     from: out,
   };
 }

@@ -3,6 +3,8 @@ import type { Facts } from './facts.ts';
 
 /** One kernel, and what the tests said there. */
 export interface KernelResult {
+  /** What `make kernels` is asked for it by. */
+  readonly name: string;
   readonly kernel: string;
   readonly facts: Facts;
   readonly passed: number;
@@ -34,35 +36,40 @@ export function readReport(text: string): Pick<KernelResult, 'passed' | 'failed'
 const begin = '<!-- The table below is written by `make kernels`. -->';
 const end = '<!-- End of the table. -->';
 
-/** The page with the table of these results in place of the one that it had. */
-export function withTable(page: string, results: readonly KernelResult[]): string {
+/** The page with these results in its table; the others of `names` keep the rows that they have there. */
+export function withTable(page: string, results: readonly KernelResult[], names: readonly string[]): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from < 0 || to < from)
     throw new CrashcartError(
       reasons.Invalid,
       'The page has lost the marks between which its table stands: put them back.',
     );
-  return `${page.slice(0, from)}${begin}\n${kernelTable(results)}${page.slice(to)}`;
+  const kept = page.slice(from, to).split('\n');
+  const rows = names.flatMap((name) => {
+    const result = results.find((each) => each.name === name);
+    return (result ? rowOf(result) : kept.find((row) => row.startsWith(startOf(name)))) ?? [];
+  });
+  return `${page.slice(0, from)}${[begin, ...heading, ...rows].join('\n')}\n${page.slice(to)}`;
 }
 
-export function kernelTable(results: readonly KernelResult[]): string {
-  const rows = results.map(({ kernel, facts, passed, failed }) => {
-    const missing = Object.entries(facts.features).flatMap(([name, there]) => (there ? [] : [name]));
-    const cells = [
-      kernel,
-      cgroupsOf(facts),
-      facts.securityModules.join(' ') || 'none',
-      facts.toolbox,
-      missing.join(' ') || 'nothing',
-      `${passed} of ${passed + failed.length}${failed.length > 0 ? `; not: ${failed.join('; ')}` : ''}`,
-    ];
-    return `| ${cells.join(' | ')} |\n`;
-  });
-  return [
-    '| kernel | cgroups | security modules | the toolbox is mounted from | probes that found nothing | tests passed |\n',
-    '|---|---|---|---|---|---|\n',
-    ...rows,
-  ].join('');
+const startOf = (name: string): string => `| ${name}: `;
+
+const heading = [
+  '| kernel | cgroups | security modules | the toolbox is mounted from | probes that found nothing | tests passed |',
+  '|---|---|---|---|---|---|',
+];
+
+function rowOf({ name, kernel, facts, passed, failed }: KernelResult): string {
+  const missing = Object.entries(facts.features).flatMap(([feature, there]) => (there ? [] : [feature]));
+  const cells = [
+    kernel,
+    cgroupsOf(facts),
+    facts.securityModules.join(' ') || 'none',
+    facts.toolbox,
+    missing.join(' ') || 'nothing',
+    `${passed} of ${passed + failed.length}${failed.length > 0 ? `; not: ${failed.join('; ')}` : ''}`,
+  ];
+  return `${startOf(name)}${cells.join(' | ')} |`;
 }
 
 const cgroupsOf = ({ legacyHierarchies, controllers }: Facts): string =>
