@@ -126,9 +126,12 @@ static void hear(int poke)
 		;
 }
 
-/* An ended session waits so long for an agent to come and ask how it ended. `make REMEMBER_SECONDS=…`, for tests. */
+/*
+ * An ended session waits so long for an agent to come and ask how it ended: as long as an agent remembers one. The controller has given it up long
+ * before (agent.lostAfter, while the lease still ran). `make REMEMBER_SECONDS=…`, for tests.
+ */
 #ifndef REMEMBER_SECONDS
-#define REMEMBER_SECONDS 3600
+#define REMEMBER_SECONDS 600
 #endif
 #define REMEMBER_NS (REMEMBER_SECONDS * 1000000000ull)
 

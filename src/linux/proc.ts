@@ -42,6 +42,16 @@ export function parseStartTime(text: string): string {
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }
 
+/** Of /proc/PID/stat; numbers are those of the reader's own pid namespace. */
+export function parseRelations(stat: string): {
+  readonly state: string;
+  readonly parent: number;
+  readonly session: number;
+} {
+  const [state = '', parent, , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { state, parent: Number(parent), session: Number(session) };
+}
+
 export interface IdRange {
   readonly inside: number;
   readonly outside: number;

@@ -26,7 +26,7 @@ import { type SessionStreams, streamsOf } from './streams.ts';
 import { superviseCommand } from './supervised.ts';
 import type { TakeoverRecord } from './takeover.ts';
 import { containerEnded, examineTarget, hasEnded, type Surroundings } from './target.ts';
-import { verifyProcess } from './verify.ts';
+import { untilSupervised, verifyProcess } from './verify.ts';
 
 export type * from './request.ts';
 
@@ -126,6 +126,7 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
   );
   undo.defer(() => command.abandon());
   const pid = await command.started;
+  await untilSupervised(pid, command.supervisor);
   verifyProcess(pid, { privileges, surroundings, target, cgroup });
   homes.close();
   stdio.handOver();

@@ -12,6 +12,7 @@ import type { SessionMemory } from './memory.ts';
 
 /** A command behind its gate, and its supervisor. */
 export interface Supervised extends Followed {
+  readonly supervisor: Pid;
   /** Host pid of the command, waiting at its gate; rejects when entering failed. */
   readonly started: Promise<number>;
   /** Lets the command run. From then on the supervisor outlives this process. */
@@ -73,23 +74,30 @@ export async function superviseCommand(
     running.giveUp();
     await Promise.all([running.closed, running.ended, finished]);
   };
-  const meet = async (pid: Pid): Promise<{ readonly pidfd: Fd; readonly reaped: Promise<void> }> => {
+  const meet = async (
+    pid: Pid,
+  ): Promise<{ readonly supervisorPid: Pid; readonly pidfd: Fd; readonly reaped: Promise<void> }> => {
     try {
       // A child of ours: its pid is nobody else's until it was reaped.
       const pidfd = openPidfd(kernel, pid);
-      return { pidfd, reaped: pid === running.pid ? running.ended : entry.children.adopt(pid).ended };
+      return {
+        supervisorPid: pid,
+        pidfd,
+        reaped: pid === running.pid ? running.ended : entry.children.adopt(pid).ended,
+      };
     } catch (error) {
       await started; // if it failed, it has said why
       throw hasErrno(error, 'ESRCH') ? endedEarly() : error; // else a signal has ended its command already
     }
   };
-  const { pidfd, reaped } = await supervisor.then(meet).catch(async (error: unknown) => {
+  const { supervisorPid, pidfd, reaped } = await supervisor.then(meet).catch(async (error: unknown) => {
     await giveUp();
     closeOurs();
     throw error;
   });
   const followed = followSupervisor(kernel, { memory, waker: wake.read, poker: poke.write, pidfd, target });
   return {
+    supervisor: supervisorPid,
     started,
     exited: followed.exited,
     get gone() {

@@ -16,6 +16,7 @@ import { followSupervisor } from './follow.ts';
 import { outputBytes, SessionMemory } from './memory.ts';
 import { FollowedInput, FollowedOutput } from './session-output.ts';
 import { superviseCommand } from './supervised.ts';
+import { untilSupervised } from './verify.ts';
 
 const kernel = loadKernel();
 const project = join(import.meta.dirname, '../../..');
@@ -196,6 +197,17 @@ test('the command waits for who keeps its output, and goes on over the oldest wh
   expect(tail).toBeGreaterThan(outputBytes);
   expect(hash(await read(output, tail))).toBe(hash(all.subarray(tail)));
   expect(output.read(0, 10)?.position).toBe(tail);
+  await command.abandon();
+});
+
+test('a command whose supervisor was killed is not let go, and one that has its supervisor ends with it', async () => {
+  const { supervisor, command } = await start('sleep 100');
+  const pid = await command.started;
+  await untilSupervised(pid, supervisor);
+  await expect(untilSupervised(process.pid, supervisor)).rejects.toThrow('ended by a signal before its command ran');
+  process.kill(supervisor, 'SIGKILL');
+  const seen = (): Promise<string> => untilSupervised(pid, supervisor).then(() => 'supervised', String);
+  await expect.poll(seen).toContain('ended by a signal before its command ran');
   await command.abandon();
 });
 

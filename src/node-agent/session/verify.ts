@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
-import { isEnding, type ProcessStatus, parseProcessStatus } from '../../linux/proc.ts';
+import { isEnding, type ProcessStatus, parseProcessStatus, parseRelations } from '../../linux/proc.ts';
 import { labelOf } from '../../linux/security-module.ts';
 import type { Privileges } from './profile.ts';
 import type { Surroundings } from './target.ts';
@@ -39,13 +40,36 @@ export function verifyProcess(pid: number, expected: Expected): void {
   );
 }
 
+const atGateWithinMs = 20_000;
+
+/**
+ * Until the command has a session of its own, which it makes behind PR_SET_PDEATHSIG (native/command.c): from then on it ends with its supervisor.
+ * One whose supervisor ended before has another parent by now, and is refused. A stopped one is not waited for: only the container can have stopped it.
+ */
+export async function untilSupervised(pid: number, supervisor: number): Promise<void> {
+  for (const deadline = Date.now() + atGateWithinMs; ; await sleep(1)) {
+    const { state, parent, session } = parseRelations(read(pid, 'stat'));
+    if (parent !== supervisor) throw ended();
+    if (session === pid || /^[TtZXx]/.test(state)) return;
+    if (Date.now() > deadline)
+      throw new CrashcartError(
+        reasons.Timeout,
+        "The session's process was not ready in time: look at the node's load.",
+      );
+  }
+}
+
 /** Whoever may send signals to the session's user, the container's own processes first of all, can end it while it waits. */
 function look(pid: number): { readonly status: ProcessStatus; readonly cgroups: string } {
+  const status = parseProcessStatus(read(pid, 'status'));
+  const cgroups = read(pid, 'cgroup');
+  if (isEnding(read(pid, 'stat'))) throw ended();
+  return { status, cgroups };
+}
+
+function read(pid: number, name: 'status' | 'cgroup' | 'stat'): string {
   try {
-    const status = parseProcessStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
-    const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
-    if (isEnding(readFileSync(`/proc/${pid}/stat`, 'utf8'))) throw ended();
-    return { status, cgroups };
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
   } catch (cause) {
     throw hasErrno(cause, 'ENOENT', 'ESRCH') ? ended() : cause;
   }
