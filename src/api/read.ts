@@ -50,7 +50,9 @@ export function oneOf<T extends string>(values: readonly T[], from: Fields, key:
 
 export function list(from: Fields, key: string, at: string): readonly unknown[] | undefined {
   const value = from[key];
-  if (value === undefined || Array.isArray(value)) return value;
+  if (value === undefined) return undefined;
+  // A copy without holes, which `map` leaves out: each item is looked at.
+  if (Array.isArray(value)) return Array.from(value);
   throw new ParseError(`${at}.${key}`, 'a list');
 }
 

@@ -56,6 +56,8 @@ test.each<[string, unknown, string]>([
   ['no processor', withRules({ limits: { cpus: 0 } }), 'limits.cpus must be a number of cores'],
   ['a flag that is a text', { ...good, tty: 'true' }, 'session.tty must be true or false'],
   ['a NUL in the command', { ...good, command: ['sh\0x'] }, 'without NUL'],
+  // biome-ignore lint/suspicious/noSparseArray: that is the point
+  ['a hole in the command', { ...good, command: ['sh', , 'x'] }, 'without NUL'],
   ['a command that is a text', { ...good, command: 'sh' }, 'session.command must be a list'],
   ['too many arguments', { ...good, command: Array(1025).fill('x') }, 'session.command must be a list of at most 1024'],
   ['a negative user', { ...good, user: { uid: -1 } }, 'session.user.uid must be a whole number from 0'],

@@ -59,7 +59,8 @@ export class Fields {
     if (!Array.isArray(value) || value.length > maxItems) {
       throw invalid(this.#path(name), `a list of at most ${maxItems} items`);
     }
-    return value.map(item);
+    // `map` would leave out the holes of a list that has some, and nobody would have looked at them.
+    return Array.from(value, item);
   }
 
   /** `{}` or `{ name: read(this) }`, ready to be spread into an object with an optional property. */
