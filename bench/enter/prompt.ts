@@ -41,7 +41,7 @@ export async function nsenterToPrompt({ kernel, deps }: Agent, { target }: Conta
     });
     await promptOf(output);
     const took = performance.now() - from;
-    child.giveUp();
+    child.kill();
     await child.ended;
     return took;
   } finally {

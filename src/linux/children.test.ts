@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readlinkSync, readSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Children } from './children.ts';
 import { openPipe } from './descriptors.ts';
@@ -42,13 +44,28 @@ test('what cannot be started is an error that names the program, and no child', 
   expect(() => children.start({ path: '/bin/true', ...program, argv: ['a\0b'] })).toThrow('NUL');
 });
 
+test('who waits for a child is kept alive by it, and by one that was given up nobody is', () => {
+  const program = (how: string): string => `
+    import { Children } from ${JSON.stringify(join(import.meta.dirname, 'children.ts'))};
+    import { loadKernel } from ${JSON.stringify(join(import.meta.dirname, 'kernel.ts'))};
+    const child = new Children(loadKernel()).start({
+      path: '/bin/sh', argv: ['sh', '-c', 'sleep 0.2; exec sleep 100'], env: { PATH: '/bin' }, descriptors: [0, 1, 2] });
+    ${how}`;
+  const exit = (how: string): number | null =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', program(how)], { stdio: 'ignore' }).status;
+  expect(exit('child.kill(); await child.ended; process.exitCode = 7;')).toBe(7);
+  expect(exit('child.giveUp(); process.exitCode = 7;')).toBe(7);
+});
+
 test('a child that has ended is reaped, whether somebody waits for it or has given it up', async () => {
   const { read, write } = openPipe(kernel);
   const ends = [read, write, write];
   const [quick, slow] = [start('exit 3', ends), start('sleep 100', ends)];
-  slow.giveUp();
-  await Promise.all([quick.ended, slow.ended]);
-  expect([quick, slow].filter(({ pid }) => existsSync(`/proc/${pid}`))).toEqual([]);
+  const given = start('sleep 100', ends);
+  given.giveUp();
+  slow.kill();
+  await Promise.all([quick.ended, slow.ended, given.ended]);
+  expect([quick, slow, given].filter(({ pid }) => existsSync(`/proc/${pid}`))).toEqual([]);
   // Whose number it may be by now.
   expect(() => slow.giveUp()).not.toThrow();
   closeAll(kernel, read, write);

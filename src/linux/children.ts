@@ -16,7 +16,8 @@ export interface Child {
   readonly pid: Pid;
   /** Ended, and reaped: from then on the pid may be another's. */
   readonly ended: Promise<void>;
-  /** Kills it, and does not wait: this process may end before it. It is reaped all the same. */
+  kill(): void;
+  /** Kills it, and does not wait: this process may end before it. It is reaped all the same, but who awaits `ended` then may wait for ever. */
   giveUp(): void;
 }
 
@@ -71,12 +72,16 @@ export class Children {
     const child = { resolve, waitedFor: true };
     this.#running.set(pid, child);
     this.#watch();
+    const kill = (): void => {
+      // Once it was reaped its pid may be another's.
+      if (this.#running.get(pid) === child) process.kill(pid, 'SIGKILL');
+    };
     return {
       pid,
       ended: promise,
+      kill,
       giveUp: () => {
-        // Once it was reaped its pid may be another's.
-        if (this.#running.get(pid) === child) process.kill(pid, 'SIGKILL');
+        kill();
         child.waitedFor = false;
         this.#watch();
       },

@@ -17,7 +17,7 @@ import { Recordings } from './recording/recordings.ts';
 import { sessionsCgroup } from './session/cgroup-path.ts';
 import { openProcessDeps } from './session/deps.ts';
 import { readParents } from './session/parents.ts';
-import { sweepLeftovers } from './session/sweep.ts';
+import { sweepAgain, sweepLeftovers } from './session/sweep.ts';
 import { Registry } from './sessions/registry.ts';
 import { findCgroupOfAnyContainer, openAllToolboxes, probeNode } from './startup.ts';
 import { runTunnels } from './tunnel/tunnels.ts';
@@ -27,6 +27,7 @@ const shutdownMs = 25_000;
 /** For the last frames and events to reach the gateways. */
 const farewellMs = 2_000;
 const expireEveryMs = 10 * 60_000;
+const sweepEveryMs = 60_000;
 
 async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void> {
   const kernel = loadKernel();
@@ -85,6 +86,9 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     // What an earlier agent wrote of sessions that are gone ends here.
     await recordings?.recover(new Set(sessions.list().map(({ uid }) => uid)));
   });
+  const isKept = (uid: string): boolean => sessions.list().some((each) => each.uid === uid && !each.cleanedUp);
+  const options = { parents: () => readParents(config.state), sessions: { has: isKept }, observe: metrics.leftovers };
+  void swept.then(() => sweepAgain(processes, { ...options, everyMs: sweepEveryMs, signal: stop }));
   // Who has sessions is wanted at once; whoever has none waits until it could start one.
   if (adopted === 0) await swept;
 

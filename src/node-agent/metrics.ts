@@ -9,6 +9,7 @@ const phases: readonly ObservedPhase[] = ['Preparing', 'Running', 'Finished', 'F
 export interface AgentMetrics extends SessionsObserver {
   readonly registry: Registry;
   tunnels(count: number): void;
+  leftovers(count: number): void;
   kernelFeatures(features: Readonly<Record<string, boolean>>): void;
 }
 
@@ -56,7 +57,12 @@ export function createMetrics(version: string, sessions: () => readonly Observed
   });
   const failures = new Counter({
     name: 'crashcart_agent_teardown_failures_total',
-    help: 'Sessions that left something on the node after every attempt to remove it.',
+    help: 'Rounds of attempts after which a session still had something on the node.',
+    registers,
+  });
+  const leftovers = new Gauge({
+    name: 'crashcart_agent_leftovers',
+    help: 'Cgroups of sessions that are over, with something in them that cannot be ended, at the last look.',
     registers,
   });
   const tunnels = new Gauge({
@@ -76,6 +82,7 @@ export function createMetrics(version: string, sessions: () => readonly Observed
     transferred: (direction, count) => bytes.inc({ direction }, count),
     teardownFailed: () => failures.inc(),
     tunnels: (count) => tunnels.set(count),
+    leftovers: (count) => leftovers.set(count),
     kernelFeatures: (probed) => {
       for (const [feature, available] of Object.entries(probed)) features.set({ feature }, available ? 1 : 0);
     },

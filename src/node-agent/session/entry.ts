@@ -66,8 +66,10 @@ export interface RunningEntry {
   readonly lines: AsyncIterable<EntryLine>;
   /** The program has ended, or was given up, and nothing of it is open here any more. */
   readonly closed: Promise<void>;
-  /** It has ended, also where it was given up. */
+  /** Once it was reaped. */
   readonly ended: Promise<void>;
+  /** Kills it; resolves when it has ended and nothing of it is open here. For one that does nothing that could hang. */
+  end(): Promise<void>;
   /**
    * Kills it and hears nothing of it any more. No SIGKILL ends a process that waits for a file system (FUSE) whose server has taken the question and
    * does not answer: it goes when the server does, and nobody waits for that.
@@ -95,7 +97,12 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
       socket.destroy();
       given.resolve();
     };
-    return { pid: child.pid, lines: readLines(socket), closed, ended: child.ended, giveUp };
+    const end = async (): Promise<void> => {
+      child.kill();
+      socket.destroy();
+      await Promise.all([child.ended, closed]);
+    };
+    return { pid: child.pid, lines: readLines(socket), closed, ended: child.ended, end, giveUp };
   } catch (error) {
     closeAll(kernel, status.read);
     throw error;

@@ -109,9 +109,10 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
     {
       descriptors: {
         ...stdio.outer,
-        toolbox: toolbox.mount,
-        devpts: stdio.devpts,
         cgroup: cgroup.unified,
+        // From here on the supervisor keeps none (native/supervise.c).
+        devpts: stdio.devpts,
+        toolbox: toolbox.mount,
         hostcgroup: deps.hostCgroup,
         home: homes.unified,
       },

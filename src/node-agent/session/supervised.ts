@@ -69,10 +69,9 @@ export async function superviseCommand(
   );
   closeAll(kernel, ...theirs);
   const { supervisor, started, finished } = listen(running, log, closeGate);
-  const giveUp = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     // Its inner half may hang and hold the status pipe; itself it does nothing that could.
-    running.giveUp();
-    await Promise.all([running.closed, running.ended, finished]);
+    await Promise.all([running.end(), finished]);
   };
   const meet = async (
     pid: Pid,
@@ -91,7 +90,7 @@ export async function superviseCommand(
     }
   };
   const { supervisorPid, pidfd, reaped } = await supervisor.then(meet).catch(async (error: unknown) => {
-    await giveUp();
+    await end();
     closeOurs();
     throw error;
   });
@@ -114,7 +113,7 @@ export async function superviseCommand(
     abandon: async () => {
       closeGate();
       await followed.abandon();
-      await Promise.all([giveUp(), reaped]);
+      await Promise.all([end(), reaped]);
     },
   };
 }

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { type CgroupLayout, listCgroups } from '../../linux/cgroup.ts';
 import { hasErrno } from '../../linux/errno.ts';
@@ -38,29 +40,70 @@ export interface InUse {
  * `parents`: the cgroups of this node's sessions. Only what an agent itself made is touched, and nothing that is in use.
  */
 export async function sweepLeftovers(deps: SweepDeps, parents: readonly string[], sessions: InUse): Promise<Swept> {
-  const leftovers: string[] = [];
-  const note = (what: string | undefined): boolean => {
-    if (what !== undefined) leftovers.push(what);
-    return what === undefined;
-  };
-  let cgroups = 0;
-  for (const parent of new Set(parents)) {
-    for (const name of listCgroups(deps.cgroups, parent)) {
-      if (name === supervisorsName || sessions.has(name)) continue;
-      if (note(await endAndRemoveCgroup(deps.cgroups, `${parent}/${name}`))) cgroups++;
-    }
-    // Where no session was taken over, nobody else takes the supervisors' cgroup away.
-    await shareHomes(deps, parent).release();
-  }
+  const { removed: cgroups, leftovers } = await sweepCgroups(deps, parents, sessions);
+  // Where no session was taken over, nobody else takes the supervisors' cgroup away.
+  for (const parent of new Set(parents)) await shareHomes(deps, parent).release();
   let placements = 0;
   for (const record of readRecords(deps.stateDirectory)) {
     if (deps.placements.has(record.containerId)) continue;
-    if (note(await takeOut(deps, record))) placements++;
+    const left = await takeOut(deps, record);
+    if (left === undefined) placements++;
+    else leftovers.push(left);
   }
   eraseUnreadable(deps.stateDirectory);
   if (cgroups + placements + leftovers.length > 0)
     deps.log.info('swept up after an earlier agent', { cgroups, placements, leftovers });
   return { cgroups, placements, leftovers };
+}
+
+async function sweepCgroups(
+  deps: Pick<SweepDeps, 'cgroups'>,
+  parents: readonly string[],
+  sessions: InUse,
+): Promise<{ readonly removed: number; readonly leftovers: string[] }> {
+  const leftovers: string[] = [];
+  let removed = 0;
+  for (const parent of new Set(parents)) {
+    for (const name of listCgroups(deps.cgroups, parent)) {
+      if (name === supervisorsName || sessions.has(name)) continue;
+      const left = await endAndRemoveCgroup(deps.cgroups, `${parent}/${name}`);
+      if (left === undefined) removed++;
+      else leftovers.push(left);
+    }
+  }
+  return { removed, leftovers };
+}
+
+export interface Resweep {
+  /** Asked anew each time. */
+  readonly parents: () => readonly string[];
+  readonly sessions: InUse;
+  /** How many cgroups are left after each time. */
+  readonly observe: (leftovers: number) => void;
+  readonly everyMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A process in a call that no signal ends (a file system that does not answer) keeps its session's cgroup beyond all attempts of the session and of the
+ * first sweep: tried again for as long as this agent lives. Resolves when it is told to stop.
+ */
+export async function sweepAgain(deps: Pick<SweepDeps, 'cgroups' | 'log'>, options: Resweep): Promise<void> {
+  const { parents, sessions, observe, everyMs, signal } = options;
+  let known = '';
+  const look = async (): Promise<void> => {
+    const { removed, leftovers } = await sweepCgroups(deps, parents(), sessions);
+    observe(leftovers.length);
+    if (removed > 0) deps.log.info('removed what sessions had left', { cgroups: removed });
+    const now = leftovers.join('; ');
+    if (now !== known && now !== '') deps.log.error('sessions left what cannot be removed yet', { leftovers });
+    known = now;
+  };
+  while (!signal.aborted) {
+    await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {});
+    if (!signal.aborted)
+      await look().catch((error: unknown) => deps.log.error('could not sweep up', { error: describe(error) }));
+  }
 }
 
 async function takeOut(deps: SweepDeps, record: PlacementRecord): Promise<string | undefined> {

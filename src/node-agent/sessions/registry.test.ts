@@ -156,6 +156,20 @@ describe('the end', () => {
     expect(registry.list()).toEqual([]);
   });
 
+  test('what cannot be removed is tried again every minute without an order, and then remembered as any other', async () => {
+    const { registry, processes, observer } = setUp();
+    registry.put(desired('a'), {});
+    await settle();
+    // Five attempts a round, over three rounds: its own and two later ones.
+    processes[0]!.leftovers.push(...Array<string>(15).fill('a process that cannot be killed'));
+    processes[0]!.exit({ code: 0 });
+    await vi.advanceTimersByTimeAsync(5 * 60_000);
+    expect(observed(registry)).toMatchObject({ cleanedUp: true });
+    expect(observer.teardownFailed).toHaveBeenCalledTimes(3);
+    await vi.advanceTimersByTimeAsync(retainMs);
+    expect(registry.list()).toEqual([]);
+  });
+
   test('how a session ended is remembered for ten minutes, its output only as long as there are not too many', async () => {
     const { registry, processes } = setUp();
     const burst = retainedSessions + 2;

@@ -10,6 +10,8 @@ import type { Attachment, AttachRequest, PutContext, Sessions } from './sessions
 export const retainMs = 10 * 60_000;
 /** And so many of them: with their memory at most 32 × 1.4 MiB. Of those before them only how they ended is kept. */
 export const retainedSessions = 32;
+/** What could not be removed of one is tried again so often. */
+const cleanAgainMs = 60_000;
 /**
  * How they ended must be kept until the controller has read it: a burst of short commands ends faster than statuses are written. With
  * those that run no more than the gateway takes from one agent (limits.sessionsPerAgent × 4).
@@ -189,16 +191,17 @@ export class Registry implements Sessions {
   }
 
   #expireLater(session: Session): void {
-    const timer = setTimeout(() => void this.#expire(session), retainMs);
+    const timer = setTimeout(() => void this.#expire(session), session.cleanedUp ? retainMs : cleanAgainMs);
     timer.unref();
     this.#expiry.set(session.desired.uid, timer);
   }
 
   /** What could not be removed is tried again rather than forgotten. */
   async #expire(session: Session): Promise<void> {
-    if (!session.cleanedUp) await session.cleanAgain();
-    if (session.cleanedUp) this.#forget(session.desired.uid);
-    else if (this.#sessions.has(session.desired.uid)) this.#expireLater(session);
+    const { uid } = session.desired;
+    if (session.cleanedUp) return this.#forget(uid);
+    await session.cleanAgain();
+    if (this.#sessions.has(uid)) this.#expireLater(session);
   }
 
   #forget(uid: string): void {
