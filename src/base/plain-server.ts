@@ -10,9 +10,15 @@ export interface Page {
 
 export type Pages = Readonly<Record<string, () => Page | Promise<Page>>>;
 
+/** A kubelet and a few scrapers have one or two each; everything in a cluster may be able to connect. */
+const maxConnections = 64;
+
 /** Plain HTTP for machines (probes, a scraper of metrics): a page for each path, to be read and nothing else. Resolves when it listens. */
 export async function servePages(port: number, pages: Pages): Promise<Server> {
-  const server = createServer((request, response) => void answer(request, response, pages));
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
+    void answer(request, response, pages);
+  });
+  server.maxConnections = maxConnections;
   server.listen(port);
   await once(server, 'listening');
   return server;

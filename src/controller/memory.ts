@@ -14,6 +14,8 @@ export interface Remembered {
   recorded?: RecordingStatus;
   /** A status that is only a step on the way (settle.ts), and since when it waits; monotonic milliseconds. */
   passing?: { readonly phase: Phase | undefined; readonly sinceMs: number };
+  /** The longest duration that an Event has told of; milliseconds. */
+  extendedToMs?: number;
   /** Its start was counted. */
   started?: boolean;
   /** Its clients as its agent told them, and since when; monotonic milliseconds. */

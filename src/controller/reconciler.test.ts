@@ -266,3 +266,13 @@ test('a longer maxDuration is told to the agent, and what the agent refuses does
   await world.reconciler.reconcile(session);
   expect(world.events).toEqual(['DebugSession DebugSessionExtended', 'Pod DebugSessionExtended']);
 });
+
+test('an agent that says again and again that a session is shorter makes no more Events', async () => {
+  const world = new World();
+  const session = makeSession({ spec: { maxDuration: '2h' }, status: placed({ phase: 'Running', maxDuration: '1h' }) });
+  for (const maxDurationMs of [1_000, 1_001, 1_002]) {
+    world.sessions = new Map([[accepted.uid, makeObserved({ maxDurationMs })]]);
+    await world.reconciler.reconcile(session);
+  }
+  expect(world.events).toEqual(['DebugSession DebugSessionExtended', 'Pod DebugSessionExtended']);
+});

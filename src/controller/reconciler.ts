@@ -227,6 +227,10 @@ export class Reconciler {
     try {
       const { maxDurationMs } = await link.put(desired);
       log.info('session extended', { accepted: maxDurationMs, by: session.spec.extendedBy?.username });
+      // Once for each: that it is shorter at the agent is the agent's word, which it could give again and again.
+      const remembered = this.#options.memory.of(session.metadata.uid);
+      if (desired.maxDurationMs <= (remembered.extendedToMs ?? 0)) return;
+      remembered.extendedToMs = desired.maxDurationMs;
       this.#recordEvent(session, told);
     } catch (caught) {
       const error = CrashcartError.from(caught);

@@ -188,6 +188,7 @@ export class Client implements Attachment, Reader {
     if (this.#detached) return;
     this.#detached = true;
     clearTimeout(this.#confirming);
+    this.#waiting.drop();
     const cut = !this.#leaving && !this.#ended;
     // What was queued with a final status may still be read; without one there is nothing more to wait for.
     if (!this.#ended) this.output.destroy();

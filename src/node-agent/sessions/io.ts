@@ -49,7 +49,7 @@ export class SessionIo implements ClientHost {
     this.#options = options;
     const { recording } = options;
     const { output } = options.process;
-    this.#clients = new Attached({ comeBack: options.comeBack, onWriter: (writer) => this.resize(writer) });
+    this.#clients = new Attached({ comeBack: options.comeBack, onWriter: (writer) => this.#handOver(writer) });
     this.#output = new Output({
       output,
       ...(recording ? { tap: recording } : {}),
@@ -182,6 +182,12 @@ export class SessionIo implements ClientHost {
     }
     this.#options.onClients();
     if (this.#closing) this[Symbol.dispose]();
+  }
+
+  /** What the last writer has sent ahead is dropped with the rest of its input. */
+  #handOver(writer: Client): void {
+    this.resize(writer);
+    this.#drain();
   }
 
   #drain(): void {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { unconfirmedInputBytes } from '../../wire/resume.ts';
-import { WaitingInput } from './waiting-input.ts';
+import { mostBlocks, WaitingInput } from './waiting-input.ts';
 
 /** Takes so many bytes at most each time it is asked. */
 function taker(most: number) {
@@ -46,4 +46,19 @@ test('all that may come unconfirmed has room, a read of a pipe besides, and no m
   while (waiting.push(piece)) pushed += piece.length;
   expect(pushed).toBeGreaterThanOrEqual(unconfirmedInputBytes + 64 * 1024);
   expect(pushed).toBeLessThan(1.5 * unconfirmedInputBytes);
+  waiting.drop();
+});
+
+test('the clients of an agent have a bound together, and what is dropped makes room', () => {
+  const clients = Array.from({ length: 100 }, () => new WaitingInput());
+  const piece = Buffer.alloc(64 * 1024);
+  const fill = (): number =>
+    clients.reduce((sum, each) => sum + Array.from({ length: 16 }, () => each.push(piece)).filter(Boolean).length, 0);
+  expect(fill()).toBe(mostBlocks);
+  clients[0]?.drop();
+  clients[1]?.flow(({ length }) => length);
+  expect(fill()).toBe(32);
+  for (const each of clients) each.drop();
+  expect(fill()).toBe(mostBlocks);
+  for (const each of clients) each.drop();
 });

@@ -3,6 +3,9 @@ import { unconfirmedInputBytes } from '../../wire/resume.ts';
 const blockBytes = 64 * 1024;
 /** What a client may have sent ahead, and a read of its own besides. */
 const mostBytes = unconfirmedInputBytes + 4 * blockBytes;
+/** Of all clients of this agent: many that send ahead must not fill a node's memory. Whoever comes beyond it is not read on, and may so wait for itself. */
+export const mostBlocks = 512;
+let blocksInUse = 0;
 
 /**
  * Input of one client that the session does not take yet. It is read on behind it, because the client's word about output comes by the same way: a
@@ -21,11 +24,13 @@ export class WaitingInput {
   /** False: there is no room for it. */
   push(payload: Uint8Array): boolean {
     if (this.#length + payload.length > mostBytes) return false;
+    if (blocksInUse + Math.ceil(payload.length / blockBytes) > mostBlocks) return false;
     for (let at = 0; at < payload.length; ) {
       let last = this.#blocks.at(-1);
       if (last === undefined || last.to === blockBytes) {
         last = { bytes: Buffer.allocUnsafeSlow(blockBytes), from: 0, to: 0 };
         this.#blocks.push(last);
+        blocksInUse += 1;
       }
       const piece = payload.subarray(at, at + blockBytes - last.to);
       last.bytes.set(piece, last.to);
@@ -44,6 +49,14 @@ export class WaitingInput {
       this.#length -= taken;
       if (block.from < block.to) return;
       this.#blocks.shift();
+      blocksInUse -= 1;
     }
+  }
+
+  /** Nobody takes it any more. */
+  drop(): void {
+    blocksInUse -= this.#blocks.length;
+    this.#blocks.length = 0;
+    this.#length = 0;
   }
 }
