@@ -149,7 +149,12 @@ it('with every defence nothing is noticed', async () => {
   for (const attack of new Set(Object.values(attacks))) expect(await attack(whole)).toEqual([]);
 });
 
+/** Some of them are races, which the attacker wins now and then, and on a quick machine less often. */
+const tries = 10;
+
 it.each(Object.entries(attacks))('without %s something is', async (defence, attack) => {
   using agent = openAgent({ enterFile: programOf(defence) });
-  expect(await attack(agent)).not.toEqual([]);
+  let noticed: readonly string[] = [];
+  for (let at = 0; at < tries && noticed.length === 0; at++) noticed = await attack(agent);
+  expect(noticed).not.toEqual([]);
 });
