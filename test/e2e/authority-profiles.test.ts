@@ -3,6 +3,7 @@ import { apiVersion, profileKind, profilePlural } from '../../src/api/names.ts';
 import { resourcePath } from '../../src/kube/paths.ts';
 import { must } from '../support/dry-run.ts';
 import { getJson, kubectl } from '../support/environment.ts';
+import { eventLines } from '../support/event-lines.ts';
 import { eventually } from '../support/eventually.ts';
 import { companyIn } from './authority/company.ts';
 import { dryRun, sessionOf } from './authority/people.ts';
@@ -92,14 +93,7 @@ describe('a profile of one’s own', () => {
     expect(status).toMatchObject({ profileGeneration: 1, maxDuration: '10m', idleTimeout: '15m' });
     expect(spec['maxDuration']).toBe('1h');
     await eventually(async () => {
-      const events = await must(
-        'get',
-        'events',
-        '-n',
-        here,
-        '-o',
-        'jsonpath={range .items[*]}{.involvedObject.kind} {.message}{"\\n"}{end}',
-      );
+      const events = await eventLines(here, ['involvedObject.kind', 'message']);
       const message =
         'debug session strict of gina runs in container "plain" with profile authority-strict, because: INC-7';
       expect(events).toContain(`DebugSession ${message}`);
@@ -165,14 +159,7 @@ describe('a refusal and a visit', () => {
     await company.person('admin + exec').attach(here, 'foreign');
     await company.person('observer').attach(here, 'foreign', true);
     await eventually(async () => {
-      const events = await must(
-        'get',
-        'events',
-        '-n',
-        here,
-        '-o',
-        'jsonpath={range .items[*]}{.involvedObject.kind} {.reason} {.message}{"\\n"}{end}',
-      );
+      const events = await eventLines(here, ['involvedObject.kind', 'reason', 'message']);
       expect(events).toMatch(
         /DebugSession DebugSessionRefused authority-user-exec was refused at debug session foreign of authority-owner/,
       );

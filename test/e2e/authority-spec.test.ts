@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
 import { must } from '../support/dry-run.ts';
 import { crashcart, getJson, kubectl } from '../support/environment.ts';
+import { eventLines } from '../support/event-lines.ts';
 import { eventually } from '../support/eventually.ts';
 import { companyIn, nameOf } from './authority/company.ts';
 import { type Answer, dryRun, Person, sessionOf } from './authority/people.ts';
@@ -172,15 +173,8 @@ describe('who extends a session is written there, and told on session and pod', 
     }
     expect(await extended(crew, 'crews', { maxDuration: '3h' })).toEqual(gina);
     await eventually(async () => {
-      const events = await must(
-        'get',
-        'events',
-        '-n',
-        here,
-        '--field-selector=reason=DebugSessionExtended',
-        '-o',
-        'jsonpath={range .items[*]}{.involvedObject.kind} {.message}{"\\n"}{end}',
-      );
+      const selector = '--field-selector=reason=DebugSessionExtended';
+      const events = await eventLines(here, ['involvedObject.kind', 'message'], selector);
       for (const kind of ['DebugSession', 'Pod']) {
         const told = `${kind} debug session crews of gina was extended by`;
         expect(events).toMatch(new RegExp(`^${told} gina: 1h more, it may last 2h, until 20\\d\\d-\\S+Z$`, 'm'));

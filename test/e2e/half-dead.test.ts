@@ -4,6 +4,7 @@ import { cluster, crashcartTerminal } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { loseTunnels } from '../support/lost-tunnels.ts';
 import { metricsOf } from '../support/metrics.ts';
+import { allLines, linesShown, sayLines } from '../support/numbered-lines.ts';
 import { startSwallowingProxy } from '../support/swallowing-proxy.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
@@ -53,7 +54,7 @@ test('between the agent and the gateway: both let go of the tunnel, and the stre
   await terminal.expect(/kept42/, 30_000);
   // It speaks for longer than it takes to see it.
   const lines = 450;
-  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  terminal.enter(sayLines(lines));
   await terminal.expect(/line 5\./, 30_000);
   await using _lost = await loseTunnels(node!);
   const lostAt = performance.now();
@@ -63,8 +64,7 @@ test('between the agent and the gateway: both let go of the tunnel, and the stre
   const back = performance.now() - lostAt;
   console.log(`seen ${Math.round(seen)} ms after the packets were lost, there again ${Math.round(back)} ms after`);
   await terminal.expect(/all said/, 120_000);
-  const shown = [...terminal.transcript.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line));
-  expect(shown).toEqual(Array.from({ length: lines }, (_, at) => at + 1));
+  expect(linesShown(terminal.transcript)).toEqual(allLines(lines));
   terminal.enter('echo "again $mark"; exit 5');
   await terminal.expect(/again kept42/, 30_000);
   expect(await terminal.exit(30_000)).toBe(5);

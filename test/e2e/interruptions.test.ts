@@ -7,6 +7,7 @@ import { must } from '../support/dry-run.ts';
 import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { onNode } from '../support/node-leftovers.ts';
+import { allLines, linesShown, sayLines } from '../support/numbered-lines.ts';
 import type { Terminal } from '../support/terminal.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
@@ -188,7 +189,7 @@ test('the next agent comes only after a minute: the session goes on without one,
   terminal.enter('stty -echo; PS1=; mark=kept$((40+2)); echo $mark');
   await terminal.expect(/kept42/);
   const lines = 800;
-  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  terminal.enter(sayLines(lines));
   await terminal.expect(/line 5\./);
   await withoutAgent(nodeName, async () => {
     await terminal.expect(/connection lost/, 30_000);
@@ -203,8 +204,7 @@ test('the next agent comes only after a minute: the session goes on without one,
   });
   await terminal.expect(/connected again/, 60_000);
   await terminal.expect(/all said/, 120_000);
-  const shown = [...terminal.transcript.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line));
-  expect(shown).toEqual(Array.from({ length: lines }, (_, at) => at + 1));
+  expect(linesShown(terminal.transcript)).toEqual(allLines(lines));
   terminal.enter('echo "again $mark"; exit 7');
   await terminal.expect(/again kept42/, 30_000);
   expect(await terminal.exit(30_000)).toBe(7);

@@ -8,6 +8,7 @@ import { defaultNamespace } from '../../src/api/names.ts';
 import { cluster, crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { onNode } from '../support/node-leftovers.ts';
+import { allLines, linesShown, sayLines } from '../support/numbered-lines.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 import { upgrade } from './upgrade.ts';
 
@@ -117,7 +118,7 @@ test('the agent is replaced in the midst of a session: it goes on, and its recor
   terminal.enter('stty -echo; PS1=; echo "in $CRASHCART_SESSION."');
   const [, going = ''] = await terminal.expect(/in tools\/(\S+)\./, 30_000);
   const lines = 200;
-  terminal.enter(`for i in $(seq 1 ${lines}); do echo "line $i."; sleep 0.1; done; printf 'all %s\\n' said`);
+  terminal.enter(sayLines(lines));
   await terminal.expect(/line 5\./);
   const replaced = replaceAgent(session.status?.nodeName ?? '');
   await terminal.expect(/connection lost/, 30_000);
@@ -132,10 +133,7 @@ test('the agent is replaced in the midst of a session: it goes on, and its recor
   }, 30_000);
   const { code, stdout } = await crashcart(['replay', going, '-n', 'tools']);
   expect(code).toBe(0);
-  const expected = Array.from({ length: lines }, (_, at) => at + 1);
-  for (const shown of [terminal.transcript, stdout]) {
-    expect([...shown.matchAll(/line (\d+)\./g)].map(([, line]) => Number(line))).toEqual(expected);
-  }
+  for (const shown of [terminal.transcript, stdout]) expect(linesShown(shown)).toEqual(allLines(lines));
   expect(stdout).toContain('all said');
 }, 180_000);
 
