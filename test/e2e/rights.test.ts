@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
+import { must } from '../support/dry-run.ts';
 import { cluster, crashcart, kubectl } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
@@ -8,18 +9,18 @@ nothingLeftAfterEach();
 
 beforeAll(async () => {
   const bind = (name: string, role: string, user: string) =>
-    kubectl(['create', 'rolebinding', name, '-n', 'tools', `--clusterrole=${role}`, `--user=${user}`]);
+    must('create', 'rolebinding', name, '-n', 'tools', `--clusterrole=${role}`, `--user=${user}`);
   await bind('olga-sessions', 'crashcart-user', 'olga');
   await bind('rita-sessions', 'crashcart-user', 'rita');
-  await kubectl(['create', 'role', 'exec', '-n', 'tools', '--verb=create', '--resource=pods/exec']);
-  await kubectl(['create', 'role', 'look', '-n', 'tools', '--verb=get,list', '--resource=pods']);
+  await must('create', 'role', 'exec', '-n', 'tools', '--verb=create', '--resource=pods/exec');
+  await must('create', 'role', 'look', '-n', 'tools', '--verb=get,list', '--resource=pods');
   for (const user of ['olga', 'rita'])
-    await kubectl(['create', 'rolebinding', `${user}-look`, '-n', 'tools', '--role=look', `--user=${user}`]);
+    await must('create', 'rolebinding', `${user}-look`, '-n', 'tools', '--role=look', `--user=${user}`);
   // So that nothing but the right to exec is what rita lacks for another person's session.
   const others = '--resource=debugsessions.subresources.crashcart.dev/attachothers';
-  await kubectl(['create', 'role', 'others', '-n', 'tools', '--verb=create', others]);
-  await kubectl(['create', 'rolebinding', 'rita-others', '-n', 'tools', '--role=others', '--user=rita']);
-  await kubectl(['create', 'rolebinding', 'olga-exec', '-n', 'tools', '--role=exec', '--user=olga']);
+  await must('create', 'role', 'others', '-n', 'tools', '--verb=create', others);
+  await must('create', 'rolebinding', 'rita-others', '-n', 'tools', '--role=others', '--user=rita');
+  await must('create', 'rolebinding', 'olga-exec', '-n', 'tools', '--role=exec', '--user=olga');
 });
 
 test('who may exec into the pod and use sessions gets a shell', async () => {
@@ -85,8 +86,8 @@ test('the audit log has who attached, to what, by which subresource', async () =
 
 test('the session knows under which id its creation stands in the audit log', async () => {
   const command = ['sh', '-c', 'echo "$CRASHCART_AUDIT_ID"'];
-  const { stdout } = await crashcart(['pod/box', '-n', 'tools', '--', ...command], { as: 'olga' });
-  expect(stdout).toMatch(/^[0-9a-f-]{36}\n$/);
+  const { code, stdout, stderr } = await crashcart(['pod/box', '-n', 'tools', '--', ...command], { as: 'olga' });
+  expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[0-9a-f-]{36}\n$/) });
   await eventually(async () => {
     const lines = (await readFile(cluster().auditLog, 'utf8')).trim().split('\n');
     const events = lines
