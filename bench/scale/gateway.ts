@@ -17,6 +17,7 @@ const reviews = {
 };
 /** Session `node-7-s3` is the third one of node 7. */
 const sessions = {
+  live: true,
   get: (_: string, name: string) => {
     const nodeName = name.replace(/-s\d+$/, '');
     return debugSession(name, { phase: 'Running', nodeName });

@@ -33,6 +33,7 @@ class Objects {
     const byUid = (uid: string): DebugSession | undefined => this.#sessions.get(uid);
     return {
       synced: Promise.resolve(),
+      live: true,
       get: (_, name) => byUid(`uid-${name}`),
       byUid,
       seenForMs: () => undefined,

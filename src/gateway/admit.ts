@@ -94,8 +94,16 @@ export async function admitAgain(
 }
 
 async function appear({ namespace, name }: AttachTarget, sessions: SessionCache): Promise<DebugSession> {
+  const { live } = sessions;
   const session = sessions.get(namespace, name) ?? (await sessions.waitFor(namespace, name, () => true, appearMs));
   if (session) return session;
+  if (!live || !sessions.live) {
+    // As after a restart of the API server. Who asked may have made it a moment ago, and would take it for lost.
+    throw new CrashcartError(
+      reasons.Unavailable,
+      `this gateway has not caught up with the API server and does not know ${name} in namespace ${namespace} yet: try again in a moment`,
+    );
+  }
   throw new CrashcartError(
     reasons.NotFound,
     `there is no DebugSession ${name} in namespace ${namespace}: kubectl crashcart ls -n ${namespace} shows those that there are`,

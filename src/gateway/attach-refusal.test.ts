@@ -181,6 +181,14 @@ test('a session that is not there is refused by name', async () => {
   expect(body.message).toContain('there is no DebugSession nothing in namespace shop');
 });
 
+test('a gateway that is cut off from the API server does not say that a session is not there', async () => {
+  loopback = await startLoopback();
+  loopback.cache.live = false;
+  const { code, body } = await refusalOf(loopback.connect('made-a-moment-ago'));
+  expect([code, body.reason]).toEqual([503, 'Unavailable']);
+  expect(body.message).toMatch(/made-a-moment-ago in namespace shop yet: try again/);
+});
+
 test('a session whose watch event is late is waited for', async () => {
   loopback = await startLoopback();
   const client = loopback.connect('s');

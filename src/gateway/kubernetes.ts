@@ -47,6 +47,8 @@ export interface Reviews {
 }
 
 export interface SessionCache {
+  /** False: it is cut off from the API server, and a session that is not here may be there all the same. */
+  readonly live: boolean;
   get(namespace: string, name: string): DebugSession | undefined;
   /**
    * Resolves with the session as soon as it is in the cache and `predicate` holds (at once, if it does already); undefined when

@@ -151,6 +151,19 @@ test('a list that fails, a server that restarts and a broken watch are tried aga
   expect(cutOnce).toBe(true);
 });
 
+test('it is live while its watch is open, and only then', async () => {
+  await using run = await running({
+    list: ({ json }) => json(200, list(5, [item('a', 1)])),
+    watch: (response, _exchange, nth) => send(response, 'ADDED', item('b', 5 + nth)),
+  });
+  expect(run.reflector.live).toBe(false);
+  await vi.waitFor(() => expect([...run.reflector.keys()]).toEqual(['n/a', 'n/b']));
+  expect(run.reflector.live).toBe(true);
+  run.cut();
+  await vi.waitFor(() => expect(run.reflector.live).toBe(false), { interval: 1 });
+  await vi.waitFor(() => expect(run.reflector.live).toBe(true));
+});
+
 test('a watch that has gone silent is opened again', async () => {
   await using run = await running(
     { list: ({ json }) => json(200, list(5, [])), watch: () => {} },

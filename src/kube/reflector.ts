@@ -45,6 +45,7 @@ export class Reflector<T> {
   readonly #listeners = new Set<(change: Change<T>) => void>();
   readonly #firstList = Promise.withResolvers<void>();
   #resourceVersion = '';
+  #live = false;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -53,6 +54,11 @@ export class Reflector<T> {
   /** Resolves after the first complete list. */
   get synced(): Promise<void> {
     return this.#firstList.promise;
+  }
+
+  /** Its watch is open. While it is not, what is not here may be there all the same. */
+  get live(): boolean {
+    return this.#live;
   }
 
   /** `key` is `namespace/name`, or the name of a cluster-wide object. */
@@ -76,7 +82,8 @@ export class Reflector<T> {
 
   async run(signal: AbortSignal): Promise<void> {
     const { random, log, path } = this.#options;
-    const backoff = new Backoff({ initialMs: 200, maxMs: 30_000, ...(random ? { random } : {}) });
+    // Two controllers are no crowd, and sessions wait for them: an API server that is back is found within seconds.
+    const backoff = new Backoff({ initialMs: 200, maxMs: 5_000, ...(random ? { random } : {}) });
     while (!signal.aborted) {
       try {
         if (this.#resourceVersion === '') await this.#list(signal);
@@ -139,6 +146,7 @@ export class Reflector<T> {
         },
         signal: AbortSignal.any([signal, inactive.signal]),
       });
+      this.#live = true;
       for await (const line of linesOf(stream, maxEventBytes)) {
         timer.refresh();
         this.#apply(JSON.parse(line) as WatchEvent);
@@ -147,6 +155,7 @@ export class Reflector<T> {
       // Quiet is no failure: the next watch goes on where this one stood.
       if (!inactive.signal.aborted) throw caught;
     } finally {
+      this.#live = false;
       clearTimeout(timer);
       stream?.destroy();
     }

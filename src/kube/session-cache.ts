@@ -8,6 +8,8 @@ import { type Change, Reflector } from './reflector.ts';
 
 export interface SessionCache {
   readonly synced: Promise<void>;
+  /** False: its watch is cut, and a session that is not here may be there all the same. */
+  readonly live: boolean;
   get(namespace: string, name: string): DebugSession | undefined;
   /** By `metadata.uid`. */
   byUid(uid: string): DebugSession | undefined;
@@ -41,6 +43,9 @@ export function createSessionCache(client: KubeClient, log: Logger): SessionCach
   });
   return {
     synced: reflector.synced,
+    get live() {
+      return reflector.live;
+    },
     get: (namespace, name) => reflector.get(sessionKey(namespace, name)),
     byUid: (uid) => reflector.get(seen.get(uid)?.key ?? ''),
     seenForMs: (uid) => {

@@ -23,7 +23,9 @@ export async function open(invocation: Invocation): Promise<number> {
     // Not aborted by a signal: whether the object exists must be known before it can be deleted.
     // The other half of this program is loaded while the API server is at work.
     const { promise: sent, resolve: onSent } = Promise.withResolvers<void>();
-    const [{ visit }] = await Promise.all([sent.then(() => import('./visit.ts')), createSession(api, session, onSent)]);
+    const onNotYet = (): void => note(host, 'the API server is not ready for sessions yet: trying again');
+    const created = createSession(api, session, { onSent, onNotYet, signal: signals.signal });
+    const [{ visit }] = await Promise.all([sent.then(() => import('./visit.ts')), created]);
     const { name } = session.metadata;
     const key = escapeOf(line, host.env);
     const remove = line.switch('rm') ?? false;

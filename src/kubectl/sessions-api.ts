@@ -1,5 +1,7 @@
+import { performance } from 'node:perf_hooks';
 import type { DebugSession, DebugSessionSpec } from '../api/debug-session.ts';
 import { apiVersion, auditIdAnnotation, extenderMissing, plural, requesterMissing } from '../api/names.ts';
+import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
 import { ApiRefusal, explain } from './api-refusal.ts';
@@ -18,22 +20,63 @@ const path = (namespace: string | undefined, name?: string): string => {
   return `/apis/${apiVersion}/${parts.map(encodeURIComponent).join('/')}`;
 };
 
+export interface CreateOptions {
+  /** The request is on its way. Called again for each further one. */
+  readonly onSent: () => void;
+  /** The API server is there and says "not now": it is asked again. */
+  readonly onNotYet: () => void;
+  /** Aborted, it is not asked again; what is under way is waited for. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * `onSent` is called when the request is on its way. Who asks is left to the API server to fill in; one that cannot (before Kubernetes 1.36) refuses,
- * and is then told what it says of us itself: newer ones are spared the question.
+ * Who asks is left to the API server to fill in; one that cannot (before Kubernetes 1.36) refuses, and is then told what it says of us itself: newer
+ * ones are spared the question.
  */
-export async function createSession(api: ApiClient, session: NewSession, onSent: () => void): Promise<DebugSession> {
+export async function createSession(
+  api: ApiClient,
+  session: NewSession,
+  options: CreateOptions,
+): Promise<DebugSession> {
   const { namespace } = session.metadata;
   try {
-    return await post(api, session, onSent).catch(async (caught) => {
+    return await postPatiently(api, session, options).catch(async (caught) => {
       if (!(caught instanceof ApiRefusal && caught.message.includes(requesterMissing))) throw caught;
       const { username, uid, groups } = await whoAmI(api);
       const requestedBy = { username, ...(uid ? { uid } : {}), groups };
-      return await post(api, { ...session, spec: { ...session.spec, requestedBy } }, onSent);
+      return await postPatiently(api, { ...session, spec: { ...session.spec, requestedBy } }, options);
     });
   } catch (caught) {
     throw explain(caught, { verb: 'create', resource: plural, namespace });
   }
+}
+
+/** An API server that has just started says it is ready, and for seconds more that it does not know what a DebugSession is. */
+const patienceMs = 15_000;
+
+async function postPatiently(api: ApiClient, session: NewSession, options: CreateOptions): Promise<DebugSession> {
+  const { onSent, onNotYet, signal } = options;
+  const backoff = new Backoff({ initialMs: 200, maxMs: 1_000 });
+  const startedAt = performance.now();
+  for (let tries = 0; ; tries++) {
+    try {
+      return await post(api, session, onSent);
+    } catch (caught) {
+      // A proxy may say 503 for a request that went through: the name is ours, and the annotation tells that the object is, too.
+      if (tries > 0 && isCode(caught, 409)) return await ours(api, session, caught);
+      if (!isCode(caught, 503) || signal.aborted || performance.now() - startedAt > patienceMs) throw caught;
+      if (tries === 0) onNotYet();
+      await backoff.wait(signal);
+    }
+  }
+}
+
+const isCode = (caught: unknown, code: number): boolean => caught instanceof ApiRefusal && caught.code === code;
+
+async function ours(api: ApiClient, { metadata }: NewSession, conflict: unknown): Promise<DebugSession> {
+  const found = await getSession(api, metadata.namespace, metadata.name);
+  if (found.metadata.annotations?.[auditIdAnnotation] !== metadata.annotations[auditIdAnnotation]) throw conflict;
+  return found;
 }
 
 const post = async (api: ApiClient, session: NewSession, onSent: () => void): Promise<DebugSession> =>

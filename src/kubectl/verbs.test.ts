@@ -197,6 +197,28 @@ test('an API server that does not fill in who asks is told what it says of us', 
   });
 });
 
+const notReady = {
+  code: 503,
+  status: {
+    kind: 'Status',
+    status: 'Failure',
+    reason: 'ServiceUnavailable',
+    message: 'Resource kind crashcart.dev/v1alpha1, Kind=DebugSession not found.',
+  },
+};
+
+test.each([
+  ['does not know sessions yet', notReady],
+  ['has made the session, though a proxy said 503', { ...notReady, stored: true }],
+])('an API server that %s is asked again, and there is one session', async (_, refusal) => {
+  api.refuseCreateOnce = refusal;
+  api.attached = (socket) => new ScriptedShell(socket).exit(0);
+  const { code, stderr } = await runPlugin(api, ['web-0', '--', 'true']);
+  expect([code, stderr]).toEqual([0, 'the API server is not ready for sessions yet: trying again\n']);
+  expect(api.requests.filter(({ method }) => method === 'POST')).toHaveLength(2);
+  expect(api.only.spec).toMatchObject({ target: { pod: { name: 'web-0' } } });
+});
+
 test('so is one that does not fill in who extends a session, and only then', async () => {
   store('long');
   expect(await runPlugin(api, ['extend', 'long', '--by', '1h'])).toMatchObject({ code: 0 });

@@ -28,8 +28,8 @@ interface Tools {
   readonly signals: SignalWatch;
 }
 
-/** How long attaching is tried again while the server says "not now": a restart of the API server or the gateway. */
-const patienceMs = 30_000;
+/** How long attaching is tried again while the server says "not now": a node's way to an API server that has restarted can take 40 s to be back. */
+const patienceMs = 60_000;
 const brokenPipeCode = 141;
 
 /** Attaches, carries the bytes until the end, and returns the exit code. @throws CrashcartError for a person */

@@ -173,6 +173,15 @@ describe('the pods', () => {
   });
 });
 
+test('a policy that needs parameters never refuses for want of them; every other one fails closed', async () => {
+  const policies = (await rendered('attach.mode=Ticket')).filter(({ kind }) => kind === 'ValidatingAdmissionPolicy');
+  const specs = policies.map((each) => each['spec'] as { failurePolicy: string; paramKind?: object });
+  expect(specs.map(({ failurePolicy }) => failurePolicy)).toEqual(
+    specs.map(({ paramKind }) => (paramKind ? 'Ignore' : 'Fail')),
+  );
+  expect(specs.filter(({ paramKind }) => paramKind)).toHaveLength(2);
+});
+
 describe('attach.mode Ticket', () => {
   test('has a front door in the place of APIService and breaker, and no right to APIServices', async () => {
     const all = await rendered('attach.mode=Ticket');

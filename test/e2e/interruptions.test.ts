@@ -91,6 +91,15 @@ test('the API server restarts: the plugin comes back by itself, and no byte is l
   await kubectl(['delete', 'dbg', 'long', '-n', 'tools', '--timeout=30s']);
 });
 
+test('an API server that has just started takes sessions as soon as it is ready', async () => {
+  const [control] = cluster().nodes;
+  await open(cluster().name).restart(control!.name, 'kube-apiserver');
+  await eventually(async () => expect((await kubectl(['get', '--raw', '/readyz'])).code).toBe(0), 60_000, 100);
+  // The nodes find the way to it again within some 40 s, by their own pauses; until then the plugin waits.
+  const outcome = await crashcart(['pod/box', '-n', 'tools', '--', 'echo', 'in'], { timeoutMs: 100_000 });
+  expect(outcome).toMatchObject({ code: 0, stdout: 'in\n' });
+});
+
 test('a controller replica goes away: sessions start through the other one', async () => {
   const { items } = await getJson<{ items: Pod[] }>([
     'get',

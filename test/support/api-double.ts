@@ -45,8 +45,8 @@ export class ApiDouble {
   /** TCP connections that were accepted. */
   connections = 0;
   refuseCreate: Refusal | undefined;
-  /** The first create only. */
-  refuseCreateOnce: Refusal | undefined;
+  /** The first create only. `stored`: what was refused is there all the same, as behind a proxy that lost the answer. */
+  refuseCreateOnce: (Refusal & { readonly stored?: boolean }) | undefined;
   /** The first patch only. */
   refusePatchOnce: Refusal | undefined;
   /** POST paths beside the sessions', and their answers. */
@@ -144,8 +144,12 @@ export class ApiDouble {
     if (this.refuseCreate) return [this.refuseCreate.code, this.refuseCreate.status];
     const { refuseCreateOnce } = this;
     this.refuseCreateOnce = undefined;
-    if (refuseCreateOnce) return [refuseCreateOnce.code, refuseCreateOnce.status];
     const session = JSON.parse(body) as StoredSession;
+    if (refuseCreateOnce && !refuseCreateOnce.stored) return [refuseCreateOnce.code, refuseCreateOnce.status];
+    if (this.sessions.has(`${namespace}/${session.metadata.name}`)) {
+      const message = `debugsessions "${session.metadata.name}" already exists`;
+      return [409, { kind: 'Status', status: 'Failure', reason: 'AlreadyExists', code: 409, message }];
+    }
     session.metadata = {
       ...session.metadata,
       namespace,
@@ -153,7 +157,7 @@ export class ApiDouble {
       creationTimestamp: new Date().toISOString(),
     };
     this.sessions.set(`${namespace}/${session.metadata.name}`, session);
-    return [201, session];
+    return refuseCreateOnce ? [refuseCreateOnce.code, refuseCreateOnce.status] : [201, session];
   }
 
   #read(namespace: string | undefined, name: string | undefined): readonly [number, unknown] {

@@ -60,6 +60,7 @@ export const agentReview = (node: string): TokenReviewStatus => ({
 });
 
 export class SessionCacheDouble implements SessionCache {
+  live = true;
   readonly sessions = new Map<string, DebugSession>();
 
   set(session: DebugSession): void {

@@ -172,12 +172,14 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
           (has(request.userInfo.uid) && request.userInfo.uid != '' ? ' and uid ' + request.userInfo.uid : '') +
           ' there, or extend it with kubectl crashcart extend, which fills it in'
 # At creation a longer time than the profile's is cut to it in silence; whoever extends is told. The controller keeps to the bound in any case.
+# Ignore, here and in the other policy with parameters: an API server that has just started may look for the definition of DebugProfile too early and
+# not again for half a minute, and would refuse everybody until then. Neither gives a right: what they say early, controller and agent decide.
 - name: debugsessions-extension-profile.crashcart.dev
   paramRef:
     selector: {}
     parameterNotFoundAction: Allow
   spec:
-    failurePolicy: Fail
+    failurePolicy: Ignore
     paramKind:
       apiVersion: crashcart.dev/v1alpha1
       kind: DebugProfile
@@ -213,13 +215,13 @@ the namespace, so that rights given there (RoleBinding) count as well as rights 
         expression: request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:crashcart-controller'
         message: the status of a DebugSession is written by the controller only
 # What the profile forbids is said at creation, in words, not by a session that fails. One evaluation for each profile that there is; only
-# the session's own says something. The controller decides the same when it starts a session: profiles may have changed by then.
+# the session's own says something. The controller decides the same when it starts a session: profiles may have changed by then. Hence Ignore.
 - name: debugsessions-profile.crashcart.dev
   paramRef:
     selector: {}
     parameterNotFoundAction: Allow
   spec:
-    failurePolicy: Fail
+    failurePolicy: Ignore
     paramKind:
       apiVersion: crashcart.dev/v1alpha1
       kind: DebugProfile
