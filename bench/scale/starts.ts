@@ -10,6 +10,7 @@ import { Orphans } from '../../src/controller/orphans.ts';
 import { Reconciler } from '../../src/controller/reconciler.ts';
 import type { AgentLink } from '../../src/gateway/agent-link.ts';
 import type { Agents } from '../../src/gateway/agents.ts';
+import { Placements } from '../../src/gateway/placements.ts';
 import type { Change } from '../../src/kube/reflector.ts';
 import type { SessionCache } from '../../src/kube/session-cache.ts';
 import { debugSession } from '../../test/support/gateway-loopback.ts';
@@ -119,7 +120,9 @@ export async function startSessions(agents: Agents, perSecond: number, seconds: 
   const policies = { verdict: { intact: true, sinceMs: 0 }, onChange: () => () => undefined } as const;
   const common = { agents: watched, profiles, policies, metrics, log: silentLogger };
   const events = { record: () => undefined, flush: async () => undefined };
-  const reconciler = new Reconciler({ ...common, cluster, presence: { absentMs: () => 0 }, events });
+  const placements = new Placements(agents);
+  placements.setSecret('of the serving certificate');
+  const reconciler = new Reconciler({ ...common, placements, cluster, presence: { absentMs: () => 0 }, events });
   const sessions = objects.cache;
   const orphans = new Orphans({
     agents: { get: () => undefined, nodes: () => [] },

@@ -10,9 +10,10 @@ export function desiredSession(
   target: ResolvedTarget,
   { rules, bounds }: Pick<DebugProfile, 'rules' | 'bounds'>,
 ): DesiredSession | undefined {
-  const maxDurationMs = parseDuration(shorter(spec.maxDuration, bounds.maxDuration));
-  const idleTimeoutMs = parseDuration(shorter(spec.idleTimeout, bounds.idleTimeout));
-  const detachGraceMs = parseDuration(shorter(spec.detachGrace, bounds.detachGrace));
+  const { maxDuration, idleTimeout, detachGrace } = effective(spec, bounds);
+  const maxDurationMs = parseDuration(maxDuration);
+  const idleTimeoutMs = parseDuration(idleTimeout);
+  const detachGraceMs = parseDuration(detachGrace);
   if (maxDurationMs === undefined || idleTimeoutMs === undefined || detachGraceMs === undefined) return undefined;
   return {
     uid: metadata.uid,
@@ -54,8 +55,17 @@ const recordingOrder = ({ requestedBy, reason }: DebugSession['spec'], failure: 
   ...(reason === undefined ? {} : { reason }),
 });
 
+type Durations = Pick<DebugSession['spec'], 'maxDuration' | 'idleTimeout' | 'detachGrace'>;
+
+/** What counts of the durations of a spec, within the bounds of its profile. */
+export const effective = (spec: Durations, bounds: Durations): Durations => ({
+  maxDuration: shorter(spec.maxDuration, bounds.maxDuration),
+  idleTimeout: shorter(spec.idleTimeout, bounds.idleTimeout),
+  detachGrace: shorter(spec.detachGrace, bounds.detachGrace),
+});
+
 /** The shorter of two durations; what cannot be read is passed on, for its own error. */
-export function shorter(asked: string, bound: string): string {
+function shorter(asked: string, bound: string): string {
   const [askedMs, boundMs] = [parseDuration(asked), parseDuration(bound)];
   return askedMs !== undefined && boundMs !== undefined && boundMs < askedMs ? bound : asked;
 }

@@ -26,7 +26,9 @@ export function recordForeignVisit(
           reason: 'DebugSessionRefused',
           message: `${user.name} was refused at debug session ${name} of ${owner}: ${refused}`,
         } as const);
-  events.record({ apiVersion, kind, namespace, name, uid }, text);
-  if (refused !== undefined || status?.podUID === undefined) return;
-  events.record({ apiVersion: 'v1', kind: 'Pod', namespace, name: spec.target.pod.name, uid: status.podUID }, text);
+  const session = { apiVersion, kind, namespace, name, uid };
+  const podUid = refused === undefined ? status?.podUID : undefined;
+  const pod = podUid && { apiVersion: 'v1', kind: 'Pod', namespace, name: spec.target.pod.name, uid: podUid };
+  events.record(session, text, pod || undefined);
+  if (pod) events.record(pod, text, session);
 }

@@ -4,6 +4,7 @@ import { CrashcartError, describe } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { AgentRegistry } from '../gateway/agents.ts';
 import { AttachServer } from '../gateway/attach.ts';
+import { Placements } from '../gateway/placements.ts';
 import { DirectoryStore } from '../gateway/recordings/directory-store.ts';
 import { S3Store } from '../gateway/recordings/s3-store.ts';
 import { RecordingServer } from '../gateway/recordings/serve.ts';
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
   const policies = new PolicyGuard(client, parseExpectedPolicies(await readFile(config.policies, 'utf8')), log);
   const shipped = parseShippedProfiles(await readFile(config.profiles, 'utf8'));
   const agents = new AgentRegistry();
+  const placements = new Placements(agents);
   const events = createEventRecorder({ client, instance: podName, log });
   const reviews = createReviews(client);
   const cluster = createCluster(client);
@@ -73,6 +75,7 @@ async function main(): Promise<void> {
   const reconciler = new Reconciler({
     cluster,
     agents,
+    placements,
     presence,
     profiles,
     policies,
@@ -88,6 +91,7 @@ async function main(): Promise<void> {
     reviews,
     sessions,
     agents,
+    placements,
     metrics: metrics.gateway,
     log,
     reviewEveryMs: config.reviewEveryMs,
@@ -129,6 +133,7 @@ async function main(): Promise<void> {
   const onCertificate = (pair: { key: string; cert: string }, expiresAtMs: number): void => {
     gateway.setCertificate(pair);
     tunnels.setCertificate(pair);
+    placements.setSecret(pair.key);
     certificateExpires = expiresAtMs / 1_000;
   };
   const certificates = { client, namespace, log, lifetimeMs: config.certificateLifetimeMs, aggregated: !ticket };

@@ -10,6 +10,10 @@ export interface Remembered {
   refusal?: Failure;
   /** The status as this controller wrote it last, which the watch may not have brought back yet. */
   status?: DebugSessionStatus;
+  /** What it was handed over with, until a status says so. */
+  handedOver?: DebugSessionStatus;
+  /** The Event of its start stands on its pod. */
+  podTold?: boolean;
   /** What is known of its recording from the node's list and the store: newer than what the session's own end said. */
   recorded?: RecordingStatus;
   /** A status that is only a step on the way (settle.ts), and since when it waits; monotonic milliseconds. */

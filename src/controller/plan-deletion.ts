@@ -29,11 +29,15 @@ export function planDeletion(situation: Situation): readonly Action[] {
   return [{ type: 'requeueAfter', ms: Math.max(1, Math.min(retryMs * 5, agentAwayMs - waitedMs)) }];
 }
 
-function endOnAgent({ session, agent, nowMs }: Situation, observed: ObservedSession, node: string): readonly Action[] {
+function endOnAgent(
+  { session, agent, podTold, nowMs }: Situation,
+  observed: ObservedSession,
+  node: string,
+): readonly Action[] {
   const forget: Action = { type: 'removeFromAgent', node, reason: reasons.Deleted };
   if (observed.cleanedUp) {
     // Nobody will read a status any more; the Events outlive the object.
-    const events = transitionEvents(session, new StatusBuilder(session, nowMs).observed(observed).build());
+    const events = transitionEvents(session, new StatusBuilder(session, nowMs).observed(observed).build(), podTold);
     return [...events, ...(agent.connected ? [forget] : []), { type: 'removeFinalizer' }];
   }
   const waitedMs = nowMs - Date.parse(session.metadata.deletionTimestamp ?? '');

@@ -4,7 +4,7 @@ import { type DebugSession, type DebugSessionStatus, isTerminal } from '../api/d
 import { finalizer } from '../api/names.ts';
 import { reasons } from '../base/errors.ts';
 import type { ObservedSession } from '../wire/agent-protocol.ts';
-import { desiredSession, extendedSession, shorter } from './desired.ts';
+import { desiredSession, effective, extendedSession } from './desired.ts';
 import { ageMs, deleteAtMs, overdueAtMs } from './expiry.ts';
 import { planDeletion } from './plan-deletion.ts';
 import { profileRefusal } from './profile-check.ts';
@@ -22,9 +22,10 @@ import {
 import { StatusBuilder } from './status.ts';
 import { type Failure, type ResolvedTarget, resolveTarget } from './target.ts';
 
-/** Whether a plan needs a live look at the pod: before anything is handed to an agent. */
+/** Whether a plan needs a live look at the pod: before anything is handed to an agent, or where that was done and not written down. */
 export function needsPod({ metadata, status }: DebugSession, observed: ObservedSession | undefined): boolean {
-  return !metadata.deletionTimestamp && !isTerminal(status?.phase) && status?.phase !== 'Running' && !observed;
+  if (metadata.deletionTimestamp || isTerminal(status?.phase) || status?.phase === 'Running') return false;
+  return !observed || status?.podUID === undefined;
 }
 
 export function plan(situation: Situation): readonly Action[] {
@@ -80,7 +81,7 @@ function isSweptSince({ session, agent }: Situation): boolean {
 /** The agent has it: its word is the truth about what runs. */
 function planObserved(situation: Situation, observed: ObservedSession): readonly Action[] {
   const { session, recorded, nowMs } = situation;
-  const status = new StatusBuilder(session, nowMs)
+  const status = resumed(situation)
     .observed(observed)
     .recorded(observed.recording, recorded)
     .lasting(observed.maxDurationMs)
@@ -88,7 +89,7 @@ function planObserved(situation: Situation, observed: ObservedSession): readonly
   const actions: Action[] = [
     ...planExtension(situation, observed),
     ...writeCompany(situation, status, observed),
-    ...transitionEvents(session, status),
+    ...transitionEvents(session, status, situation.podTold),
   ];
   const overdueAt = observed.phase === 'Running' ? overdueAtMs({ ...session, status }) : undefined;
   if (overdueAt === undefined) return actions;
@@ -97,6 +98,16 @@ function planObserved(situation: Situation, observed: ObservedSession): readonly
     ...actions,
     { type: 'removeFromAgent', node: session.status?.nodeName ?? '', reason: reasons.MaxDurationExceeded },
   ];
+}
+
+/** What a leader that died had told the agent and not yet written down, as far as it can still be found out. */
+function resumed({ session, pod, profile, nowMs }: Situation): StatusBuilder {
+  const builder = new StatusBuilder(session, nowMs);
+  const { metadata, spec, status } = session;
+  if (status?.podUID !== undefined || typeof pod !== 'object') return builder;
+  const found = resolveTarget(metadata.namespace, spec.target.pod, pod, undefined);
+  if (found.ok && found.target.node === status?.nodeName) builder.resolved(found.target);
+  return profile === 'absent' ? builder : builder.ruledBy(profile.generation, effective(spec, profile.bounds));
 }
 
 /** Who is attached goes into the status with whatever else changes there, and by itself only once it has stayed the same for a while. */
@@ -184,11 +195,7 @@ function planStart(situation: Situation): readonly Action[] {
   if (!agent.connected) return waitForAgent(situation, target, agent.absentMs);
   const next = new StatusBuilder(session, nowMs)
     .resolved(target)
-    .ruledBy(profile.generation, {
-      maxDuration: shorter(spec.maxDuration, profile.bounds.maxDuration),
-      idleTimeout: shorter(spec.idleTimeout, profile.bounds.idleTimeout),
-      detachGrace: shorter(spec.detachGrace, profile.bounds.detachGrace),
-    })
+    .ruledBy(profile.generation, effective(spec, profile.bounds))
     .preparing()
     .build();
   return [
@@ -269,5 +276,5 @@ function fail(situation: Situation, failure: Failure, target?: ResolvedTarget): 
   else if (agent.connected) builder.swept();
   else builder.cleanupUnknown();
   const status = builder.build();
-  return [{ type: 'patchStatus', status }, ...transitionEvents(session, status)];
+  return [{ type: 'patchStatus', status }, ...transitionEvents(session, status, situation.podTold)];
 }

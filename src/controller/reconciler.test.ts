@@ -1,4 +1,5 @@
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import type { DebugProfile } from '../api/debug-profile.ts';
 import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
 import { CrashcartError, type Reason, reasons } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
@@ -19,6 +20,9 @@ class World {
   sessions: Map<string, ObservedSession> | undefined = new Map();
   link: AgentLink | undefined = this.makeLink();
   absentMs = 1_000;
+  profile: DebugProfile | undefined = makeProfile();
+  /** The node whose agent shows the session with a seal. */
+  shownAt: string | undefined;
   /** What the agent answers to a PUT. */
   onPut: () => Promise<ObservedSession> = async () => accepted;
   onStatus: () => Promise<void> = async () => {};
@@ -26,7 +30,7 @@ class World {
   /** Monotonic. */
   nowMs = 0;
 
-  readonly cluster: Cluster = {
+  readonly cluster: { -readonly [P in keyof Cluster]: Cluster[P] } = {
     pod: async () => makePod(),
     node: async () => {
       this.calls.push('node');
@@ -54,6 +58,7 @@ class World {
   readonly reconciler = new Reconciler({
     cluster: this.cluster,
     agents: { get: (node) => (node === 'node-a' ? this.link : undefined) },
+    placements: { seal: (_uid, node) => `seal of ${node}`, nodeOf: () => this.shownAt },
     presence: { absentMs: () => this.absentMs },
     events: {
       record: (about, { reason }) => {
@@ -61,7 +66,7 @@ class World {
       },
       flush: async () => {},
     },
-    profiles: { get: () => makeProfile() },
+    profiles: { get: () => this.profile },
     policies: { verdict: { intact: true, sinceMs: 0 } },
     metrics: { dispatched: vi.fn(), started: vi.fn() },
     log: silentLogger,
@@ -96,36 +101,114 @@ class World {
   }
 }
 
-test('a new session is told to its agent before its status is written, in one turn', async () => {
+/** One turn that hands it over, and one half a second later, in which the node is still preparing it. */
+async function handOver(world: World): Promise<void> {
+  await world.reconcile();
+  world.nowMs += settleMs;
+  await world.reconcile();
+}
+
+test('a new session is told to its agent in one turn, and that it was is written if nothing else comes for a while', async () => {
   const world = new World();
-  await world.reconcile(makeSession({ metadata: { finalizers: [] } }));
+  const session = makeSession({ metadata: { finalizers: [] } });
+  await expect(world.reconcile(session)).resolves.toEqual({ requeueAfterMs: settleMs });
+  expect(world.calls).toEqual(['finalizer', 'put']);
+  world.nowMs += settleMs;
+  await world.reconcile();
   expect(world.calls).toEqual(['finalizer', 'put', 'status Preparing']);
+  expect(world.statuses[0]).toMatchObject({ nodeName: 'node-a', podUID: 'pod-1', maxDuration: '1h' });
 });
 
-test('a status write that hangs does not hold the agent, and an agent that hangs does not hold the status', async () => {
+test('that it was handed over is written, too, when the tunnel is lost right after', async () => {
+  const world = new World();
+  await world.reconcile();
+  world.link = undefined;
+  await world.reconcile();
+  world.nowMs += settleMs;
+  await world.reconcile();
+  expect(world.calls).toEqual(['put', 'status Preparing']);
+});
+
+test('an agent that hangs does not hold the status', async () => {
   const world = new World();
   const gate = Promise.withResolvers<void>();
-  world.onStatus = () => gate.promise;
   world.onPut = async () => {
     await gate.promise;
     return accepted;
   };
-  const turn = world.reconcile();
-  await vi.waitFor(() => expect(world.calls).toEqual(['put', 'status Preparing']));
-  gate.resolve();
-  await turn;
+  vi.useFakeTimers();
+  try {
+    const turn = world.reconcile();
+    await vi.advanceTimersByTimeAsync(settleMs - 1);
+    expect(world.calls).toEqual(['put']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(world.calls).toEqual(['put', 'status Preparing']);
+    gate.resolve();
+    await turn;
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('the order bears the seal of its node', async () => {
+  const world = new World();
+  const put = vi.spyOn(world.link as AgentLink, 'put');
+  await world.reconcile();
+  expect(put.mock.calls[0]?.[0].placement).toBe('seal of node-a');
+});
+
+describe('a leader that died between its order and the status', () => {
+  const observed = makeObserved({ phase: 'Running' });
+  const next = () => {
+    const world = new World();
+    world.shownAt = 'node-a';
+    world.sessions = new Map([[observed.uid, observed]]);
+    return world;
+  };
+
+  test('leaves a session that runs: the next one does not start it again, and writes down all that can be known', async () => {
+    const world = next();
+    await world.reconcile();
+    world.nowMs += settleMs;
+    await world.reconcile();
+    expect(world.calls).toEqual(['status Running']);
+    expect(world.statuses[0]).toMatchObject({
+      ...placed({ phase: 'Running' }),
+      maxDuration: '1h',
+      profileGeneration: 3,
+    });
+    expect(world.events).toEqual(['Pod DebugSessionStarted']);
+  });
+
+  test('leaves a session that runs, though its profile and its pod are gone by now', async () => {
+    const world = next();
+    world.cluster.pod = async () => 'absent';
+    world.profile = undefined;
+    await world.reconcile();
+    world.nowMs += settleMs;
+    await world.reconcile();
+    expect(world.statuses[0]).toMatchObject({ phase: 'Running', nodeName: 'node-a' });
+    expect(world.events).toEqual(['DebugSession DebugSessionStarted']);
+  });
+
+  test('leaves a session that runs and is deleted: it is ended on its node before the object goes', async () => {
+    const world = next();
+    const session = makeSession({ metadata: { deletionTimestamp: secondsAgo(0) } });
+    await world.reconcile(session);
+    expect(world.calls).toEqual(['remove Deleted']);
+  });
 });
 
 test('what was written is not written again while the watch has not brought it', async () => {
   const world = new World();
-  await world.reconcile();
+  await handOver(world);
   world.sessions?.set(makeSession().metadata.uid, makeObserved());
   await world.reconcile();
   world.nowMs += settleMs;
   await world.reconcile();
   await world.reconcile();
   expect(world.calls).toEqual(['put', 'status Preparing', 'status Running']);
-  expect(world.events).toEqual(['DebugSession DebugSessionStarted', 'Pod DebugSessionStarted']);
+  expect(world.events).toEqual(['Pod DebugSessionStarted']);
 });
 
 test('a start waits for a moment, and is written then, with its Event, in the turn that it asked for', async () => {
@@ -135,15 +218,47 @@ test('a start waits for a moment, and is written then, with its Event, in the tu
   await expect(world.reconcile()).resolves.toEqual({ requeueAfterMs: settleMs });
   world.nowMs += 200;
   await expect(world.reconcile()).resolves.toEqual({ requeueAfterMs: settleMs - 200 });
-  expect(world.calls).toEqual(['put', 'status Preparing']);
+  expect(world.calls).toEqual(['put']);
   expect(world.events).toEqual([]);
   world.nowMs += settleMs - 200;
   await world.reconcile();
-  expect(world.calls).toEqual(['put', 'status Preparing', 'status Running']);
-  expect(world.events).toHaveLength(2);
+  expect(world.calls).toEqual(['put', 'status Running']);
+  expect(world.statuses[0]).toMatchObject({ ...placed({ phase: 'Running' }), startedAt: secondsAgo(5) });
+  expect(world.events).toEqual(['Pod DebugSessionStarted']);
 });
 
-test('a command that is over in a moment costs two statuses, and an Event on the session and on its pod', async () => {
+const clean = { code: 0, reason: reasons.Completed, at: secondsAgo(0) };
+
+test.each([
+  ['ends by itself: the pod was told of its start', clean, ['DebugSession DebugSessionEnded']],
+  [
+    'is ended by somebody: the pod learns it, too',
+    { ...clean, reason: reasons.IdleTimeout },
+    ['DebugSession DebugSessionEnded', 'Pod DebugSessionEnded'],
+  ],
+] as const)('a session that runs for a while costs two statuses, and %s', async (_, exit, ends) => {
+  const world = new World();
+  await world.reconcile();
+  for (const seen of [makeObserved(), makeObserved({ phase: 'Finished', exit, cleanedUp: true })]) {
+    world.sessions?.set(seen.uid, seen);
+    await world.reconcile();
+    world.nowMs += settleMs;
+    await world.reconcile();
+  }
+  expect(world.calls).toEqual(['put', 'status Running', 'status Finished']);
+  expect(world.events).toEqual(['Pod DebugSessionStarted', ...ends]);
+});
+
+test('whether a leader before has told the pod is not known: at the end it is told', async () => {
+  const world = new World();
+  const session = makeSession({ status: placed({ phase: 'Running', startedAt: secondsAgo(60) }) });
+  const ended = makeObserved({ phase: 'Finished', exit: clean, cleanedUp: true });
+  world.sessions?.set(ended.uid, ended);
+  await world.reconcile(session);
+  expect(world.events).toEqual(['DebugSession DebugSessionEnded', 'Pod DebugSessionEnded']);
+});
+
+test('a command that is over in a moment costs one status, and an Event on the session and on its pod', async () => {
   const world = new World();
   await world.reconcile();
   const exit = { code: 0, reason: reasons.Completed, at: secondsAgo(0) };
@@ -156,7 +271,8 @@ test('a command that is over in a moment costs two statuses, and an Event on the
     await world.reconcile();
     world.nowMs += 30;
   }
-  expect(world.calls).toEqual(['put', 'status Preparing', 'status Finished']);
+  expect(world.calls).toEqual(['put', 'status Finished']);
+  expect(world.statuses.at(-1)).toMatchObject({ ...placed({ phase: 'Finished' }), maxDuration: '1h' });
   expect(world.statuses.at(-1)?.conditions).toContainEqual(
     expect.objectContaining({ type: 'CleanedUp', status: 'True' }),
   );
@@ -170,7 +286,7 @@ test('an end whose clean-up takes long is written without waiting for it', async
   const ended = makeObserved({ phase: 'Finished', exit });
   world.sessions?.set(ended.uid, ended);
   await world.reconcile();
-  expect(world.statuses).toHaveLength(1);
+  expect(world.statuses).toHaveLength(0);
   world.nowMs += settleMs;
   await world.reconcile();
   expect(world.statuses.at(-1)).toMatchObject({ phase: 'Finished', exit: { code: 0 } });
@@ -179,7 +295,7 @@ test('an end whose clean-up takes long is written without waiting for it', async
 test('a status that could not be written is written in the next turn', async () => {
   const world = new World();
   world.onStatus = () => Promise.reject(new Error('away'));
-  await expect(world.reconcile()).rejects.toThrow('away');
+  await expect(handOver(world)).rejects.toThrow('away');
   world.onStatus = async () => {};
   await world.reconcile();
   expect(world.statuses.map(({ phase }) => phase)).toEqual(['Preparing']);
@@ -199,7 +315,7 @@ test("an agent's final no fails the session; a passing trouble is an error that 
 
 test('an answer is believed until the tunnel brings news, and not on a later tunnel', async () => {
   const world = new World();
-  await world.reconcile();
+  await handOver(world);
   // Its event has not come yet: nothing may be concluded from the list.
   await world.reconcile();
   expect(world.statuses.length).toBe(1);

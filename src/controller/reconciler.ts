@@ -5,6 +5,7 @@ import { CrashcartError, describe, type Reason, reasons } from '../base/errors.t
 import type { Logger } from '../base/log.ts';
 import type { AgentLink } from '../gateway/agent-link.ts';
 import type { Agents } from '../gateway/agents.ts';
+import type { Placements } from '../gateway/placements.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { ProfileCache } from '../kube/profile-cache.ts';
 import type { DesiredSession, ObservedSession } from '../wire/agent-protocol.ts';
@@ -21,6 +22,7 @@ import { type Action, type AgentState, agentAwayMs, agentLossMs, type Situation 
 export interface ReconcilerOptions {
   readonly cluster: Cluster;
   readonly agents: Pick<Agents, 'get'>;
+  readonly placements: Pick<Placements, 'seal' | 'nodeOf'>;
   readonly presence: Pick<Presence, 'absentMs'>;
   readonly events: EventRecorder;
   readonly profiles: Pick<ProfileCache, 'get'>;
@@ -92,8 +94,7 @@ export class Reconciler {
   async #situation(cached: DebugSession): Promise<Situation> {
     const { cluster, agents, memory, profiles, policies, wallClock, clock, agentLossMs: lossMs } = this.#options;
     const remembered = memory.of(cached.metadata.uid);
-    // Nobody else writes the status, so what we wrote last is newer than what the watch has brought.
-    const session = remembered.status ? { ...cached, status: remembered.status } : cached;
+    const session = this.#known(cached, remembered);
     const { namespace } = session.metadata;
     const knownNode = session.status?.nodeName ?? remembered.dispatched?.node;
     const observed = observedBy(agents.get(knownNode ?? ''), session, remembered);
@@ -110,6 +111,7 @@ export class Reconciler {
       observed,
       companyForMs: companyForMs(remembered, observed, clock()),
       dispatched: remembered.dispatched !== undefined,
+      podTold: remembered.podTold ?? false,
       ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
       agentLossMs: lossMs,
       ...(remembered.recorded ? { recorded: remembered.recorded } : {}),
@@ -117,6 +119,16 @@ export class Reconciler {
       policies: policies.verdict,
       nowMs: wallClock(),
     };
+  }
+
+  /** Nobody else writes the status, so what we wrote last, or are about to, is newer than what the watch has brought. */
+  #known(cached: DebugSession, { handedOver, status: written, dispatched }: Remembered): DebugSession {
+    const status = handedOver ?? written ?? cached.status;
+    const isPlaced = status?.nodeName !== undefined || dispatched !== undefined;
+    // A leader before us may have died between its order and the status.
+    const nodeName = isPlaced ? undefined : this.#options.placements.nodeOf(cached.metadata.uid);
+    if (nodeName !== undefined) return { ...cached, status: { ...status, nodeName } };
+    return status ? { ...cached, status } : cached;
   }
 
   /** Only what this leader has seen from its beginning says how long a start takes. */
@@ -133,7 +145,7 @@ export class Reconciler {
   }
 
   async #carryOut(session: DebugSession, planned: readonly Action[]): Promise<Outcome> {
-    const actions = this.#withoutPassing(session, planned);
+    const actions = this.#withoutPassing(session, this.#withHandedOver(session, planned));
     // Side by side, in their order: a status is never waited for before an agent is told. Only an object that
     // goes must go last, after its agent has answered.
     const isLast = ({ type }: Action): boolean => type === 'removeFinalizer' || type === 'deleteObject';
@@ -146,7 +158,17 @@ export class Reconciler {
     return requeues.length > 0 ? { requeueAfterMs: Math.min(...requeues) } : {};
   }
 
-  /** A step on the way waits for a moment, and its Events with it: the next turn sees it again, or what came of it. */
+  /** What was handed over is written, whether the turn has more to say or not. */
+  #withHandedOver({ metadata }: DebugSession, planned: readonly Action[]): readonly Action[] {
+    const { handedOver } = this.#options.memory.of(metadata.uid);
+    if (!handedOver || metadata.deletionTimestamp || planned.some(({ type }) => type === 'patchStatus')) return planned;
+    return [{ type: 'patchStatus', status: handedOver }, ...planned];
+  }
+
+  /**
+   * A step on the way waits for a moment, and the Event of a start or an end with it: the next turn sees it again, or what came of it. Only that it
+   * was handed over is not seen again, and is kept in mind.
+   */
   #withoutPassing(session: DebugSession, actions: readonly Action[]): readonly Action[] {
     const { memory, clock } = this.#options;
     const remembered = memory.of(session.metadata.uid);
@@ -159,9 +181,11 @@ export class Reconciler {
     const { passing } = remembered;
     const waits = passing?.phase === phase && passing ? passing : { phase, sinceMs: clock() };
     remembered.passing = waits;
+    const isHandedOver = phase === 'Preparing';
+    if (isHandedOver) remembered.handedOver = status;
     const ms = waits.sinceMs + settleMs - clock();
     if (ms <= 0) return actions;
-    const rest = actions.filter(({ type }) => type !== 'patchStatus' && type !== 'event');
+    const rest = actions.filter(({ type }) => type !== 'patchStatus' && (type !== 'event' || isHandedOver));
     return [...rest, { type: 'requeueAfter', ms }];
   }
 
@@ -201,8 +225,14 @@ export class Reconciler {
     if (!link) return 0;
     const auditId = auditIdOf(session);
     const startedAt = performance.now();
+    const placement = this.#options.placements.seal(desired.uid, node);
+    // An agent that is slow to answer keeps from nobody where the session is.
+    let writing: Promise<void> | undefined;
+    const slow = setTimeout(() => {
+      writing = this.#writeHandedOver(session);
+    }, settleMs);
     try {
-      const answer = await link.put(desired, auditId);
+      const answer = await link.put({ ...desired, ...(placement === undefined ? {} : { placement }) }, auditId);
       remembered.dispatched = { node, link, answer };
       metrics.dispatched((performance.now() - startedAt) / 1_000, 'accepted');
       const { profile, reason, requestedBy } = session.spec;
@@ -216,6 +246,20 @@ export class Reconciler {
       if (transient.has(error.reason)) throw error;
       remembered.refusal = { reason: error.reason, message: error.message };
       return 0;
+    } finally {
+      clearTimeout(slow);
+      await writing;
+    }
+  }
+
+  /** Never rejects: the next turn tries again. */
+  async #writeHandedOver(session: DebugSession): Promise<void> {
+    const status = this.#options.memory.of(session.metadata.uid).handedOver;
+    if (!status) return;
+    try {
+      await this.#patchStatus(session, { type: 'patchStatus', status });
+    } catch (caught) {
+      this.#logger(session).warn('status not written', { phase: status.phase, error: describe(caught) });
     }
   }
 
@@ -268,6 +312,7 @@ export class Reconciler {
       if (remembered.status === status) delete remembered.status;
       throw caught;
     }
+    delete remembered.handedOver;
     if (before?.phase !== status.phase) {
       const ready = status.conditions?.find((each) => each.type === 'Ready');
       const fields = { phase: status.phase, reason: ready?.reason, node: status.nodeName };
@@ -279,11 +324,15 @@ export class Reconciler {
   #recordEvent(session: DebugSession, { about, level, reason, message }: Action & { type: 'event' }): void {
     const { events, memory } = this.#options;
     const { namespace, name, uid } = session.metadata;
+    const remembered = memory.of(uid);
     const text = { type: level, reason, message };
-    events.record({ apiVersion, kind, namespace, name, uid }, text);
-    const podUid = memory.of(uid).status?.podUID ?? session.status?.podUID;
-    if (about !== 'session-and-pod' || podUid === undefined) return;
-    events.record({ apiVersion: 'v1', kind: 'Pod', namespace, name: session.spec.target.pod.name, uid: podUid }, text);
+    const itself = { apiVersion, kind, namespace, name, uid };
+    const podUid = (remembered.status ?? remembered.handedOver ?? session.status)?.podUID;
+    const pod = podUid && { apiVersion: 'v1', kind: 'Pod', namespace, name: session.spec.target.pod.name, uid: podUid };
+    if (about !== 'pod' || !pod) events.record(itself, text, pod || undefined);
+    if (about === 'session' || !pod) return;
+    events.record(pod, text, itself);
+    if (reason === 'DebugSessionStarted') remembered.podTold = true;
   }
 
   #logger({ metadata, spec }: DebugSession): Logger {

@@ -140,6 +140,8 @@ export class RecordingCollector {
     const { store, sessions, onRecorded, log, collected } = this.#options;
     const { node } = link;
     const session = sessions.byUid(recording.uid);
+    // Its status is about to be written.
+    if (session && session.status?.nodeName === undefined) return false;
     if (session && session.status?.nodeName !== node) {
       log.warn('a node has a recording of a session that is not its own', { node, uid: recording.uid });
       return true;

@@ -1,13 +1,19 @@
 /** What is said of a session in Events, on it and on its pod: who, with which profile, why, who gave it more time, how it ended. */
 import type { DebugSession, DebugSessionStatus } from '../api/debug-session.ts';
 import { writeDuration } from '../base/duration.ts';
+import { reasons } from '../base/errors.ts';
 import type { EventAction } from './situation.ts';
 
 /**
- * The Event of the step from the session's last status to `status`, if it is one that people want to know of. The one of the end says
- * everything: of a session that is over in a moment it is the only one.
+ * The Event of the step from the session's last status to `status`, if it is one that people want to know of. The pod's owner is told when somebody
+ * comes in. The end says everything: on the session, and on the pod, too, unless the pod's Event of the start stands (`podTold`) and all that happened
+ * since is that the command ended.
  */
-export function transitionEvents(session: DebugSession, status: DebugSessionStatus): readonly EventAction[] {
+export function transitionEvents(
+  session: DebugSession,
+  status: DebugSessionStatus,
+  podTold: boolean,
+): readonly EventAction[] {
   if (session.status?.phase === status.phase) return [];
   const ready = status.conditions?.find((each) => each.type === 'Ready');
   const container = `container "${status.container ?? session.spec.target.pod.container ?? ''}"`;
@@ -16,18 +22,25 @@ export function transitionEvents(session: DebugSession, status: DebugSessionStat
   const why = `with profile ${profile}${reason ? `, because: ${reason}` : ''}`;
   switch (status.phase) {
     case 'Running':
-      return [event('Normal', 'DebugSessionStarted', `${who} runs in ${container} ${why}`)];
+      return [event('Normal', 'DebugSessionStarted', `${who} runs in ${container} ${why}`, 'pod')];
     case 'Finished': {
-      const from = status.startedAt ? `, from ${status.startedAt}` : '';
-      return [
-        event('Normal', 'DebugSessionEnded', `${who} in ${container}${from}: ${ready?.message ?? ''}; it ran ${why}`),
-      ];
+      const about = podTold && status.exit?.reason === reasons.Completed ? 'session' : 'session-and-pod';
+      const message = `${who} in ${container}${timesOf(status)}: ${ready?.message ?? ''}; it ran ${why}`;
+      return [event('Normal', 'DebugSessionEnded', message, about)];
     }
-    case 'Failed':
-      return [event('Warning', ready?.reason ?? 'Failed', `${who}: ${ready?.message ?? ''}`)];
+    case 'Failed': {
+      const ran = status.startedAt ? 'it ran' : 'it was asked for';
+      return [event('Warning', ready?.reason ?? 'Failed', `${who}: ${ready?.message ?? ''}; ${ran} ${why}`)];
+    }
     default:
       return [];
   }
+}
+
+function timesOf({ startedAt, finishedAt }: DebugSessionStatus): string {
+  if (!startedAt) return '';
+  const ms = Date.parse(finishedAt ?? '') - Date.parse(startedAt);
+  return `, from ${startedAt}${ms >= 0 ? ` for ${writeDuration(ms)}` : ''}`;
 }
 
 /** `lastsMs`: as its agent counted so far, and as it is told to count. */
@@ -63,5 +76,5 @@ export const event = (
   level: 'Normal' | 'Warning',
   reason: string,
   message: string,
-  about: 'session' | 'session-and-pod' = 'session-and-pod',
+  about: EventAction['about'] = 'session-and-pod',
 ): EventAction => ({ type: 'event', about, level, reason, message });

@@ -13,6 +13,7 @@ export type AgentState =
   | { readonly connected: false; readonly absentMs: number };
 
 export interface Situation {
+  /** Its status with what was handed over since it was written, and with the node whose agent shows that it has it. */
   readonly session: DebugSession;
   /** `unknown`: it was not asked for. Read whenever `needsPod` says so. */
   readonly pod: Pod | 'absent' | 'unknown';
@@ -25,6 +26,8 @@ export interface Situation {
   readonly companyForMs: number;
   /** This controller has handed it to an agent, which accepted. */
   readonly dispatched: boolean;
+  /** The Event of its start on its pod is this controller's. */
+  readonly podTold: boolean;
   /** The agent refused it for good. */
   readonly refusal?: Failure;
   readonly profile: DebugProfile | 'absent';
@@ -39,7 +42,8 @@ export interface Situation {
 
 export interface EventAction {
   readonly type: 'event';
-  readonly about: 'session' | 'session-and-pod';
+  /** Names the other one as related, in any case. */
+  readonly about: 'session' | 'pod' | 'session-and-pod';
   readonly level: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;

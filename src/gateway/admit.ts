@@ -15,10 +15,13 @@ import {
   sessionRights,
 } from './authorize.ts';
 import type { ResourceAttributes, SessionCache, UserInfo } from './kubernetes.ts';
+import type { Placements } from './placements.ts';
 
 export interface AdmitDependencies extends AuthorizeDependencies {
   readonly sessions: SessionCache;
   readonly agents: Agents;
+  /** Left out: the status alone says on which node a session is. */
+  readonly placements?: Pick<Placements, 'waitFor'>;
   /** Told of whoever comes to a session that is not theirs, and of those who are refused there. */
   readonly onForeign?: (session: DebugSession, user: UserInfo, visit: ForeignVisit) => void;
   /** What isAdmitted wants to know of it. Left out: everybody is asked about. */
@@ -51,7 +54,7 @@ export async function admit(user: UserInfo, target: AttachTarget, deps: AdmitDep
     if (deps.admission && isAdmitted(session, user, deps.admission(session))) return;
     await requireRights(user, session, mode, deps, first);
   });
-  const placed = appeared.then((session) => place(session, deps.sessions));
+  const placed = appeared.then((session) => place(session, user, deps));
   // Each is waited for by name: whoever lacks the right to attach learns of nothing else.
   const others = Promise.allSettled([mayJoin, placed]);
   await mayAsk.catch(async (denied) => {
@@ -113,9 +116,11 @@ async function appear({ namespace, name }: AttachTarget, sessions: SessionCache)
 const isPlaced = (session: DebugSession): boolean =>
   session.status?.nodeName !== undefined || isTerminal(session.status?.phase);
 
-async function place(session: DebugSession, sessions: SessionCache): Promise<DebugSession> {
+/** With its node in the status. */
+async function place(session: DebugSession, user: UserInfo, deps: AdmitDependencies): Promise<DebugSession> {
+  const { sessions } = deps;
   const { namespace, name } = session.metadata;
-  const placed = isPlaced(session) ? session : await sessions.waitFor(namespace, name, isPlaced, nodeMs);
+  const placed = isPlaced(session) ? session : await whicheverIsFirst(session, user, deps);
   // Another one may have taken the name meanwhile: in another pod, with another profile. Nobody has asked about those.
   if (placed?.metadata.uid === session.metadata.uid) return refuseFailed(placed);
   if (sessions.get(namespace, name)?.metadata.uid !== session.metadata.uid) {
@@ -125,6 +130,29 @@ async function place(session: DebugSession, sessions: SessionCache): Promise<Deb
     reasons.Timeout,
     `no node was found for ${name} within ${nodeMs / 1_000} s: kubectl describe debugsession ${name} -n ${namespace} says what it waits for`,
   );
+}
+
+/**
+ * Its status, or its agent's word. Another person's session is told of in the Events of its pod, whose uid stands in the status: they wait for that.
+ */
+async function whicheverIsFirst(
+  session: DebugSession,
+  user: UserInfo,
+  { sessions, placements }: AdmitDependencies,
+): Promise<DebugSession | undefined> {
+  const { namespace, name, uid } = session.metadata;
+  const written = sessions.waitFor(namespace, name, isPlaced, nodeMs);
+  if (!placements || !isOwn(session, user)) return written;
+  const known = new AbortController();
+  const told = placements.waitFor(uid, known.signal);
+  try {
+    return await Promise.race([
+      written,
+      told.then((nodeName) => ({ ...session, status: { ...session.status, nodeName } })),
+    ]);
+  } finally {
+    known.abort();
+  }
 }
 
 /** A session that never ran has nothing to attach to; one that ended may still be replayed by its agent. */

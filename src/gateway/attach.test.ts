@@ -2,7 +2,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, expect, test, vi } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
-import { conversationOf, type Loopback, runSession, startLoopback, text } from '../../test/support/gateway-loopback.ts';
+import {
+  conversationOf,
+  debugSession,
+  type Loopback,
+  refusalOf,
+  runSession,
+  startLoopback,
+  text,
+} from '../../test/support/gateway-loopback.ts';
 import type { AttachmentDouble } from '../../test/support/session-double.ts';
 import { reasons } from '../base/errors.ts';
 import { limits } from '../wire/agent-protocol.ts';
@@ -305,4 +313,33 @@ test('rights that are withdrawn end an open shell with a sentence', async () => 
   loopback.reviews.verdict = () => ({ allowed: false });
   const { messages } = await conversation;
   expect(exitOfStatus(messages[0]!.subarray(1)).reason).toBe(reasons.Forbidden);
+});
+
+/** A session that its agent has and whose status says nothing yet. */
+function prepareSession(name: string, placement: string | undefined, owner = 'alice'): void {
+  const { spec, ...session } = debugSession(name);
+  loopback.cache.set({ ...session, spec: { ...spec, requestedBy: { username: owner, groups: [] } } });
+  const { uid, namespace } = session.metadata;
+  const seal = placement === undefined ? {} : { placement };
+  const observed = { uid, namespace, name, phase: 'Running', attached: 0, ...seal, cleanedUp: false } as const;
+  loopback.agent.sessions.set(uid, observed);
+  loopback.agent.emit({ type: 'changed', session: observed });
+}
+
+test('who comes before the status is written is led to the node whose agent shows the leader’s seal', async () => {
+  loopback = await startLoopback();
+  prepareSession('s', loopback.placements.seal('uid-s', 'node-1'));
+  await once(loopback.connect('s'), 'open');
+  expect(loopback.agent.attachments).toHaveLength(1);
+});
+
+test.each<[string, (seal: (node: string) => string | undefined) => [string | undefined, string?]]>([
+  ['that shows no seal', () => [undefined]],
+  ['with the seal of another node', (seal) => [seal('node-2')]],
+  ['for another person’s session, whose pod must be told, too', (seal) => [seal('node-1'), 'bob']],
+])('nobody is led to an agent %s: the status is waited for', async (_, made) => {
+  loopback = await startLoopback();
+  prepareSession('s', ...made((node) => loopback.placements.seal('uid-s', node)));
+  expect((await refusalOf(loopback.connect('s'))).body).toMatchObject({ reason: reasons.Timeout });
+  expect(loopback.agent.attachments).toHaveLength(0);
 });

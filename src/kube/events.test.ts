@@ -32,6 +32,14 @@ test('the same text on the same object is one write within a minute', async () =
   expect(requests[0]?.body).toMatchObject({ involvedObject: about, count: 1, ...text });
 });
 
+test('an Event names the other object that it is about', async () => {
+  const { events, requests } = recorder();
+  const related = { apiVersion: 'crashcart.dev/v1alpha1', kind: 'DebugSession', namespace: 'n', name: 's', uid: 'v' };
+  events.record(about, text, related);
+  await events.flush();
+  expect(requests[0]?.body).toMatchObject({ involvedObject: about, related });
+});
+
 test('a repetition counts up the Event that is there, also one of a leader before', async () => {
   const { events, requests } = recorder(({ method }) => {
     if (method === 'POST') throw new KubeError(409, 'AlreadyExists', 'there');

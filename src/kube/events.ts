@@ -21,8 +21,8 @@ export interface EventText {
 }
 
 export interface EventRecorder {
-  /** Writes it in the background; never throws. The same text on the same object is one Event with a count. */
-  record(about: ObjectReference, text: EventText): void;
+  /** Writes it in the background; never throws. The same text on the same object is one Event with a count. `related`: what else it is about. */
+  record(about: ObjectReference, text: EventText, related?: ObjectReference): void;
   /** Resolves when everything that was recorded is written, or has failed. */
   flush(): Promise<void>;
 }
@@ -42,6 +42,12 @@ export interface EventRecorderOptions {
   readonly now?: () => Date;
 }
 
+interface Said {
+  readonly about: ObjectReference;
+  readonly text: EventText;
+  readonly related: ObjectReference | undefined;
+}
+
 export function createEventRecorder({
   client,
   instance,
@@ -51,7 +57,7 @@ export function createEventRecorder({
   const counts = new Map<string, { count: number; at: number }>();
   const inFlight = new Set<Promise<void>>();
 
-  const write = async (about: ObjectReference, text: EventText, name: string, count: number): Promise<void> => {
+  const write = async ({ about, text, related }: Said, name: string, count: number): Promise<void> => {
     const { namespace } = about;
     const time = now().toISOString();
     const event = {
@@ -59,6 +65,7 @@ export function createEventRecorder({
       kind: 'Event',
       metadata: { name, namespace },
       involvedObject: about,
+      ...(related ? { related } : {}),
       ...text,
       message: text.message.slice(0, maxMessageBytes),
       source: { component: eventComponent },
@@ -82,7 +89,7 @@ export function createEventRecorder({
   };
 
   return {
-    record(about, text) {
+    record(about, text, related) {
       const name = eventName(about, text);
       const at = now().getTime();
       const before = counts.get(name);
@@ -92,7 +99,7 @@ export function createEventRecorder({
       counts.set(name, { count, at });
       const oldest = counts.keys().next().value;
       if (counts.size > maxRemembered && oldest !== undefined) counts.delete(oldest);
-      const writing = write(about, text, name, count)
+      const writing = write({ about, text, related }, name, count)
         .catch((caught) =>
           log.warn('event not written', { event: text.reason, object: about.name, error: describe(caught) }),
         )

@@ -69,6 +69,8 @@ export interface DesiredSession {
   readonly recording?: RecordingOrder;
   /** Left out: nobody has to be attached. */
   readonly detachGraceMs?: number;
+  /** The leader's seal that the session is this node's (gateway/placements.ts); the agent shows it with the session and cannot read it. */
+  readonly placement?: string;
 }
 
 export interface RecordingOrder {
@@ -129,6 +131,8 @@ export interface ObservedSession {
   readonly recording?: ObservedRecording;
   /** As it was told last: `PUT` again with another one extends the session. */
   readonly maxDurationMs?: number;
+  /** As it came with the order. */
+  readonly placement?: string;
   /** True once nothing of it is left on the node: proven, not assumed. */
   readonly cleanedUp: boolean;
   /** What the teardown could not remove, when it could not. */
@@ -153,6 +157,7 @@ export const limits = {
   clientsPerSession: 16,
   /** Of a client's name. */
   userLength: 256,
+  placementLength: 64,
   /** Payload of one frame, and so of one WebSocket message: with its header it is one DATA frame of the tunnel (64 KiB). */
   framePayloadBytes: 60 * 1024,
   /** What one answer of GET /v1/recordings lists: the oldest first, the others when these are gone. */

@@ -18,6 +18,7 @@ const good = {
   user: { uid: 0 },
   maxDurationMs: 3_600_000,
   idleTimeoutMs: 60_000,
+  placement: 'seal',
 };
 
 const withRules = (rules: object) => ({ ...good, rules: { ...good.rules, ...rules } });

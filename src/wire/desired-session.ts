@@ -1,7 +1,7 @@
 import { recordingFailures } from '../api/debug-profile.ts';
 import { visibilities } from '../api/debug-session.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
-import type { DesiredSession, RecordingOrder } from './agent-protocol.ts';
+import { type DesiredSession, limits, type RecordingOrder } from './agent-protocol.ts';
 import { Fields } from './fields.ts';
 import { parseRules } from './rules.ts';
 
@@ -41,6 +41,7 @@ export function parseDesiredSession(value: unknown): DesiredSession {
     idleTimeoutMs: session.integer('idleTimeoutMs', 1, maxDurationMs),
     ...session.optional('recording', parseRecording),
     ...session.optional('detachGraceMs', (fields, name) => fields.integer(name, 1, maxDurationMs)),
+    ...session.optional('placement', (fields, name) => fields.text(name, limits.placementLength)),
   };
 }
 

@@ -9,6 +9,7 @@ const session = {
   startedAt: '2026-11-24T04:00:00.123Z',
   exit: { code: 137, signal: 'SIGKILL', reason: 'Killed', at: '2026-11-24T04:00:01Z' },
   attached: 0,
+  placement: 'seal',
   cleanedUp: true,
 } as const;
 
@@ -31,6 +32,7 @@ test.each<[string, unknown]>([
   ['an exit code out of range', { type: 'changed', session: { ...session, exit: { ...session.exit, code: 256 } } }],
   ['a time that is none', { type: 'changed', session: { ...session, startedAt: '1' } }],
   ['a time that does not exist', { type: 'changed', session: { ...session, startedAt: '2026-13-24T04:00:00Z' } }],
+  ['a seal that is too long', { type: 'changed', session: { ...session, placement: 'x'.repeat(65) } }],
   ['a message without an end', { type: 'changed', session: { ...session, leftovers: 'x'.repeat(5_000) } }],
 ])('%s is refused', (_title, event) => {
   expect(() => parseSessionEvent(event)).toThrow(/must be/);

@@ -45,6 +45,7 @@ export function parseObservedSession(value: unknown): ObservedSession {
     ...session.optional('clients', (fields, name) => fields.list(name, limits.clientsPerSession, parseClient)),
     ...session.optional('recording', parseRecording),
     ...session.optional('maxDurationMs', (fields, name) => fields.integer(name, 0, Number.MAX_SAFE_INTEGER)),
+    ...session.optional('placement', (fields, name) => fields.text(name, limits.placementLength)),
     cleanedUp: session.flag('cleanedUp'),
     ...session.optional('leftovers', (fields, name) => fields.text(name, maxMessageLength)),
   };

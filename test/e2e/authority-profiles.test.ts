@@ -93,11 +93,10 @@ describe('a profile of one’s own', () => {
     expect(status).toMatchObject({ profileGeneration: 1, maxDuration: '10m', idleTimeout: '15m' });
     expect(spec['maxDuration']).toBe('1h');
     await eventually(async () => {
-      const events = await eventLines(here, ['involvedObject.kind', 'message']);
-      const message =
-        'debug session strict of gina runs in container "plain" with profile authority-strict, because: INC-7';
-      expect(events).toContain(`DebugSession ${message}`);
-      expect(events).toContain(`Pod ${message}`);
+      const events = await eventLines(here, ['involvedObject.kind', 'related.kind', 'related.name', 'message']);
+      expect(events).toContain(
+        'Pod DebugSession strict debug session strict of gina runs in container "plain" with profile authority-strict, because: INC-7',
+      );
     });
     // Nor are more than its ten minutes, for whoever asks.
     for (const by of [crew, admin]) {

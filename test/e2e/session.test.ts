@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { DebugSession } from '../../src/api/debug-session.ts';
+import { must } from '../support/dry-run.ts';
 import { crashcart, crashcartTerminal, getJson, kubectl } from '../support/environment.ts';
+import { eventLines } from '../support/event-lines.ts';
 import { eventually } from '../support/eventually.ts';
 import { nothingLeftAfterEach } from './nothing-left.ts';
 
@@ -127,7 +129,7 @@ test('kubectl apply, then attach with the line from its status', async () => {
     apiVersion: 'crashcart.dev/v1alpha1',
     kind: 'DebugSession',
     metadata: { name: 'by-hand', namespace: 'shop' },
-    spec: { target: { pod: { name: 'cart-0' } } },
+    spec: { target: { pod: { name: 'cart-0' } }, reason: 'cart' },
   };
   expect(await kubectl(['apply', '-f', '-'], { input: JSON.stringify(manifest) })).toMatchObject({ code: 0 });
   const ready = await kubectl(['wait', '-n', 'shop', 'dbg/by-hand', '--for=condition=Ready', '--timeout=20s']);
@@ -141,18 +143,32 @@ test('kubectl apply, then attach with the line from its status', async () => {
   using terminal = crashcartTerminal(['attach', 'by-hand', '-n', 'shop']);
   terminal.enter('echo "hello from $CRASHCART_SESSION"');
   await terminal.expect(/hello from shop\/by-hand/);
+  const me = session.spec.requestedBy?.username;
+  // Where the pod's owner looks, while somebody is inside.
+  const started = `DebugSessionStarted.*debug session by-hand of ${me} runs in container "[^"]+" with profile general, because: cart`;
+  await eventually(async () =>
+    expect(await must('describe', 'pod', '-n', 'shop', 'cart-0')).toMatch(new RegExp(started)),
+  );
   terminal.enter('exit 4');
   expect(await terminal.exit()).toBe(4);
 
   const table = await kubectl(['get', 'dbg', '-n', 'shop', 'by-hand']);
   expect(table.stdout).toMatch(/NAME\s+TARGET\s+NODE\s+PHASE/);
   expect(table.stdout).toMatch(/by-hand\s+cart-0\s+\S+\s+Finished/);
-  const events = await eventually(async () => {
-    const found = await kubectl(['get', 'events', '-n', 'shop', '--field-selector', 'involvedObject.name=cart-0']);
-    expect(found.stdout).toMatch(/by-hand/);
-    return found.stdout;
+  // An ordinary end is told once, on the session: who, from when, how long, how it ended, with which profile and why.
+  const ended = await eventually(async () => {
+    const fields = ['involvedObject.kind', 'related.kind', 'related.name', 'message'];
+    const found = await eventLines('shop', fields, '--field-selector=reason=DebugSessionEnded');
+    expect(found).toContain('debug session by-hand');
+    return found.split('\n').filter((each) => each.includes('debug session by-hand'));
   });
-  expect(events).toMatch(/crashcart|DebugSession|session/i);
+  expect(ended).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `^DebugSession Pod cart-0 debug session by-hand of ${me} in container "[^"]+", from 20\\S+Z for \\d+s: the session has ended with code 4; it ran with profile general, because: cart$`,
+      ),
+    ),
+  ]);
   expect(await kubectl(['delete', 'dbg', 'by-hand', '-n', 'shop', '--timeout=20s'])).toMatchObject({ code: 0 });
 });
 

@@ -19,6 +19,7 @@ import type {
   Verdict,
 } from '../../src/gateway/kubernetes.ts';
 import { noMetrics } from '../../src/gateway/metrics.ts';
+import { Placements } from '../../src/gateway/placements.ts';
 import { RecordingServer } from '../../src/gateway/recordings/serve.ts';
 import type { RecordingStore } from '../../src/gateway/recordings/store.ts';
 import { GatewayServer, type GatewayServerOptions } from '../../src/gateway/server.ts';
@@ -157,6 +158,8 @@ export async function startLoopback(options: LoopbackOptions = {}) {
   const reviews = new ReviewsDouble();
   const cache = new SessionCacheDouble();
   const registry = new AgentRegistry();
+  const placements = new Placements(registry);
+  placements.setSecret(serving.key);
   const visits: string[] = [];
   const keepAlive = options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive };
   const common = { reviews, metrics: noMetrics, log: silentLogger, ...keepAlive };
@@ -171,6 +174,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     ...common,
     sessions: cache,
     agents: registry,
+    placements,
     onForeign: (_session, user, { mode, refused }) =>
       visits.push(`${user.name} ${mode}${refused === undefined ? '' : ` refused: ${refused}`}`),
     ...(options.reviewEveryMs === undefined ? {} : { reviewEveryMs: options.reviewEveryMs }),
@@ -261,6 +265,7 @@ export async function startLoopback(options: LoopbackOptions = {}) {
     reviews,
     cache,
     registry,
+    placements,
     tunnels,
     attach,
     server,

@@ -24,6 +24,16 @@ test('a session is started once however often it is ordered, and not again after
   expect(launch).toHaveBeenCalledTimes(1);
 });
 
+test('the seal that came with an order is shown with its session, to its end', async () => {
+  const { registry, processes } = setUp();
+  expect(registry.put(desired('a', { placement: 'seal' }), {}).placement).toBe('seal');
+  expect(registry.put(desired('b'), {})).not.toHaveProperty('placement');
+  await settle();
+  processes[0]!.exit({ code: 0 });
+  await settle();
+  expect(registry.list().find(({ uid }) => uid === 'a')).toMatchObject({ phase: 'Finished', placement: 'seal' });
+});
+
 test('the events tell the life of a session in order', async () => {
   const { registry, processes, events } = setUp();
   registry.put(desired('a'), {});

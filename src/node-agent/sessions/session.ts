@@ -77,7 +77,7 @@ export class Session {
   }
 
   observe(): ObservedSession {
-    const { uid, namespace, name } = this.desired;
+    const { uid, namespace, name, placement } = this.desired;
     const clients = this.#io?.clients ?? [];
     const recording = this.#recording?.observe();
     return {
@@ -87,6 +87,7 @@ export class Session {
       attached: clients.length,
       ...(this.active ? { clients } : {}),
       maxDurationMs: this.#maxDurationMs,
+      ...(placement === undefined ? {} : { placement }),
       ...(recording ? { recording } : {}),
       ...observation(this.#state),
     };
