@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DebugSession, RecordingStatus } from '../api/debug-session.ts';
+import { type DebugSession, isTerminal, type RecordingStatus } from '../api/debug-session.ts';
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, describe, reasons } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -141,7 +141,7 @@ export class RecordingCollector {
     const { node } = link;
     const session = sessions.byUid(recording.uid);
     // Its status is about to be written.
-    if (session && session.status?.nodeName === undefined) return false;
+    if (session && session.status?.nodeName === undefined && !isTerminal(session.status?.phase)) return false;
     if (session && session.status?.nodeName !== node) {
       log.warn('a node has a recording of a session that is not its own', { node, uid: recording.uid });
       return true;
