@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { type DebugSession, isTerminal } from '../api/debug-session.ts';
 import { CrashcartError, isReason, reasons } from '../base/errors.ts';
 import { type Admission, isAdmitted } from './admitted.ts';
@@ -82,7 +83,7 @@ async function requireRights(
   deps: AuthorizeDependencies,
   asked?: ResourceAttributes,
 ): Promise<void> {
-  const wanted = sessionRights(session, user, mode).filter((each) => each.subresource !== asked?.subresource);
+  const wanted = sessionRights(session, user, mode).filter((each) => !isDeepStrictEqual(each, asked));
   await Promise.all(wanted.map((attributes) => requireRight(user, attributes, deps)));
 }
 

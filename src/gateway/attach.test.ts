@@ -17,6 +17,7 @@ import { limits } from '../wire/agent-protocol.ts';
 import { channels, resizePayload } from '../wire/channel.ts';
 import { encodeProgress, parseProgress } from '../wire/resume.ts';
 import { encodeStatus, exitOfStatus, statusOfExit } from '../wire/status.ts';
+import type { ResourceAttributes } from './kubernetes.ts';
 
 // Megabytes through five TLS ends in one process, on a machine that may be busy.
 vi.setConfig({ testTimeout: 30_000 });
@@ -304,13 +305,19 @@ test('a replica that goes away closes its clients with "come back", not with a s
   expect(await conversation).toEqual({ messages: [], closeCode: 1012 });
 });
 
-test('rights that are withdrawn end an open shell with a sentence', async () => {
+test.each<[string, Partial<ResourceAttributes>]>([
+  ['to attach', { subresource: 'attach' }],
+  ['to exec into the pod', { subresource: 'exec' }],
+  ['to use the profile', { verb: 'use' }],
+])('a right that is withdrawn, %s, ends an open shell with a sentence', async (_, right) => {
   loopback = await startLoopback({ reviewEveryMs: 50 });
   runSession(loopback, 's');
   const client = loopback.connect('s');
   await once(client, 'open');
   const conversation = conversationOf(client);
-  loopback.reviews.verdict = () => ({ allowed: false });
+  const isMeant = (asked: ResourceAttributes): boolean =>
+    asked.verb === right.verb || (right.subresource !== undefined && asked.subresource === right.subresource);
+  loopback.reviews.verdict = (_user, asked) => ({ allowed: !isMeant(asked) });
   const { messages } = await conversation;
   expect(exitOfStatus(messages[0]!.subarray(1)).reason).toBe(reasons.Forbidden);
 });
