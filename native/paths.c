@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "enter.h"
 
 #include <dirent.h>
@@ -7,12 +6,10 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 /* More entries than any /dev or root directory in earnest: a hostile container must not keep us busy. */
 #define MAX_ENTRIES 2048
@@ -26,12 +23,6 @@ int open_beneath(int directory, const char *name, uint64_t flags)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	return (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
-}
-
-bool same_file(int one, int other)
-{
-	struct stat a, b;
-	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static DIR *open_directory(int directory)
@@ -57,62 +48,39 @@ bool is_empty(int directory)
 	return empty;
 }
 
-/* mkdir or rmdir, in a way that works where the plain call cannot; the errno of the last try. */
-static int change(int directory, const char *name, int (*act)(int, const char *))
+static bool plainly(int directory, const char *name, enum change change)
 {
-	if (act(directory, name) == 0)
-		return 0;
-	if (errno == EOVERFLOW || errno == EACCES) {
-		/* The file system belongs to a user namespace in which our uid means nobody: act as the directory's owner. */
-		struct stat owner;
-		if (fstat(directory, &owner) < 0)
-			return -1;
-		setfsgid(owner.st_gid);
-		setfsuid(owner.st_uid);
-		int result = act(directory, name);
-		int error = errno;
-		setfsuid(0);
-		setfsgid(0);
-		errno = error;
-		return result;
-	}
+	return (change == MAKE ? mkdirat(directory, name, 0755) : unlinkat(directory, name, AT_REMOVEDIR)) == 0;
+}
+
+static bool as_owner(int directory, const char *name, enum change change)
+{
+	struct stat owner;
+	if (plainly(directory, name, change))
+		return true;
+	if ((errno != EOVERFLOW && errno != EACCES) || fstat(directory, &owner) < 0)
+		return false;
+	/* The file system belongs to a user namespace in which our uid means nobody. None of these four calls touches errno. */
+	setfsgid(owner.st_gid);
+	setfsuid(owner.st_uid);
+	bool changed = plainly(directory, name, change);
+	setfsuid(0);
+	setfsgid(0);
+	return changed;
+}
+
+/* In ways that work where the plain call cannot; if none does, the errno of the last one. */
+bool change_directory(int directory, const char *name, enum change change)
+{
+	if (as_owner(directory, name, change))
+		return true;
 	if (errno != EROFS)
-		return -1;
-	/* Read-only is a property of the container's mount, not of the file system: a clone of ours need not have it. */
+		return false;
+	/* Read-only is a property of the container's mount, not of the file system: a clone of ours need not have it. It goes with us. */
 	int clone = (int)syscall(SYS_open_tree, directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (clone < 0)
-		return -1;
 	struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
-	int result = (int)syscall(SYS_mount_setattr, clone, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
-	if (result == 0)
-		result = act(clone, name);
-	if (result < 0 && (errno == EOVERFLOW || errno == EACCES))
-		result = change(clone, name, act);
-	int error = errno;
-	close(clone);
-	errno = error;
-	return result;
-}
-
-static int act_make(int directory, const char *name)
-{
-	return mkdirat(directory, name, 0755);
-}
-
-static int act_remove(int directory, const char *name)
-{
-	return unlinkat(directory, name, AT_REMOVEDIR);
-}
-
-int make_directory(int directory, const char *name, bool *created)
-{
-	*created = change(directory, name, act_make) == 0;
-	return *created || errno == EEXIST ? 0 : -1;
-}
-
-int remove_directory(int directory, const char *name)
-{
-	return change(directory, name, act_remove);
+	return clone >= 0 && syscall(SYS_mount_setattr, clone, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0 &&
+	       as_owner(clone, name, change);
 }
 
 static bool contains(const char *const *names, const char *name)
@@ -125,21 +93,16 @@ static bool contains(const char *const *names, const char *name)
 
 static int new_tmpfs(const struct stat *like)
 {
-	char mode[8], uid[12], gid[12];
-	snprintf(mode, sizeof mode, "%o", like->st_mode & 07777);
-	snprintf(uid, sizeof uid, "%u", like->st_uid);
-	snprintf(gid, sizeof gid, "%u", like->st_gid);
 	int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	check("cover", context >= 0, "fsopen(tmpfs)");
-	const char *const options[][2] = {
-		{ "mode", mode }, { "uid", uid }, { "gid", gid }, { "size", "1m" }, { "nr_inodes", "4096" },
-	};
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		check("cover", syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0) == 0,
-		      "fsconfig(tmpfs, %s)", options[i][0]);
+	static const char *const bounds[][2] = { { "size", "1m" }, { "nr_inodes", "4096" } };
+	for (int i = 0; i < 2; i++)
+		check("cover", syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, bounds[i][0], bounds[i][1], 0) == 0, "fsconfig(tmpfs, %s)", bounds[i][0]);
 	check("cover", syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0, "fsconfig(tmpfs, create)");
 	int mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	check("cover", mount >= 0, "fsmount(tmpfs)");
+	check("cover", fchownat(mount, "", like->st_uid, like->st_gid, AT_EMPTY_PATH) == 0, "fchownat(tmpfs)");
+	check("cover", fchmodat(mount, ".", like->st_mode & 07777, 0) == 0, "fchmodat(tmpfs)");
 	close(context);
 	return mount;
 }
@@ -173,11 +136,10 @@ static void carry_over(int from, int to, const char *name)
 }
 
 /*
- * Covers `directory`, in a mount namespace of our own, with a directory that has the same entries, without those in `omit`, and
- * with new directories `make`: a mount point without a trace in the container's file system, be it writable or not. The descriptor
- * of the cover.
+ * Covers `directory`, in a mount namespace of our own, with one that has the same entries but those in `without`: there a mount point leaves
+ * no trace in the container's file system, be it writable or not. The descriptor of the cover.
  */
-int cover(int directory, const char *const *omit, const char *const *make)
+int cover(int directory, const char *const *without)
 {
 	struct stat like;
 	check("cover", fstat(directory, &like) == 0, "fstat");
@@ -189,14 +151,12 @@ int cover(int directory, const char *const *omit, const char *const *make)
 	      "move_mount(tmpfs)");
 	int count = 0;
 	for (struct dirent *entry; (entry = readdir(entries));) {
-		if (is_dots(entry->d_name) || contains(omit, entry->d_name) || contains(make, entry->d_name))
+		if (is_dots(entry->d_name) || contains(without, entry->d_name))
 			continue;
 		if (++count > MAX_ENTRIES)
 			fail("cover", E2BIG, "the directory has more than %d entries", MAX_ENTRIES);
 		carry_over(directory, mount, entry->d_name);
 	}
 	closedir(entries);
-	for (; *make; make++)
-		check("cover", mkdirat(mount, *make, 0755) == 0, "mkdirat(%s)", *make);
 	return mount;
 }

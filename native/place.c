@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "enter.h"
 
 #include <errno.h>
@@ -8,14 +7,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #define POINT "crashcart"
-
-static int attach(int mount, int target)
-{
-	return (int)syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
 
 static int open_root(void)
 {
@@ -34,7 +27,7 @@ static int open_dev(int root)
 }
 
 /* Whatever the container itself has at /dev/crashcart stays, and keeps us out: hiding it would be a lie about the container. */
-void require_free(int dev, int toolbox, uint64_t standing)
+static void require_free(int dev, int toolbox, uint64_t standing)
 {
 	struct stat at, outside, ours = { 0 };
 	if (fstatat(dev, POINT, &at, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -58,17 +51,20 @@ static void put(int dev, const char *name, int mount)
 {
 	int target = open_beneath(dev, name, 0);
 	check("place", target >= 0, "open(/dev/%s)", name);
-	check("place", attach(mount, target) == 0, "move_mount(/dev/%s)", name);
+	check("place", syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0,
+	      "move_mount(/dev/%s)", name);
 	close(target);
 }
 
-/* What a shell expects to find, where the container has none of it. */
-static void add_links(int dev)
+/* The mount points, and what a shell expects to find, where the container has none of it. */
+static void furnish(int dev, bool toolbox)
 {
 	static const char *const links[][2] = {
 		{ "pts/ptmx", "ptmx" }, { "/proc/self/fd", "fd" },
 		{ "fd/0", "stdin" }, { "fd/1", "stdout" }, { "fd/2", "stderr" },
 	};
+	check("cover", mkdirat(dev, "pts", 0755) == 0, "mkdirat(pts)");
+	check("cover", !toolbox || mkdirat(dev, POINT, 0755) == 0, "mkdirat(" POINT ")");
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
 		check("cover", symlinkat(links[i][0], dev, links[i][1]) == 0 || errno == EEXIST, "symlinkat(%s)", links[i][1]);
 }
@@ -76,26 +72,22 @@ static void add_links(int dev)
 static int cover_dev(int dev, bool toolbox)
 {
 	/* ptmx is made again as a link: a device node of that name looks for `pts` beside itself, in the covered directory. */
-	static const char *const omit[] = { "ptmx", NULL };
-	static const char *const both[] = { "pts", POINT, NULL };
-	static const char *const pts[] = { "pts", NULL };
-	int covered = cover(dev, omit, toolbox ? both : pts);
-	add_links(covered);
+	const char *const anew[] = { "ptmx", "pts", toolbox ? POINT : NULL, NULL };
+	int covered = cover(dev, anew);
+	furnish(covered, toolbox);
 	return covered;
 }
 
 /* A container without /dev: its root directory gets a cover that has one. */
 static int cover_root(int root, bool toolbox)
 {
-	static const char *const omit[] = { NULL };
-	static const char *const make[] = { "dev", NULL };
-	int covered = cover(root, omit, make);
+	static const char *const anew[] = { "dev", NULL };
+	int covered = cover(root, anew);
+	check("cover", mkdirat(covered, "dev", 0755) == 0, "mkdirat(dev)");
 	check("cover", fchdir(covered) == 0 && chroot(".") == 0, "chroot");
 	int dev = open_beneath(covered, "dev", 0);
 	check("cover", dev >= 0, "open(/dev)");
-	check("cover", mkdirat(dev, "pts", 0755) == 0, "mkdirat(pts)");
-	check("cover", !toolbox || mkdirat(dev, POINT, 0755) == 0, "mkdirat(" POINT ")");
-	add_links(dev);
+	furnish(dev, toolbox);
 	return dev;
 }
 
@@ -110,14 +102,12 @@ void place_in_session(const struct request *request)
 	bool toolbox = request->toolbox != NO_FD;
 	int root = open_root();
 	int dev = open_dev(root);
-	if (dev < 0) {
-		dev = cover_root(root, toolbox);
-	} else if (toolbox) {
+	if (dev >= 0 && toolbox)
 		require_free(dev, request->toolbox, request->device);
-		dev = cover_dev(dev, true);
-	} else if (open_beneath(dev, "pts", 0) < 0) {
-		dev = cover_dev(dev, false);
-	}
+	if (dev < 0)
+		dev = cover_root(root, toolbox);
+	else if (toolbox || open_beneath(dev, "pts", 0) < 0)
+		dev = cover_dev(dev, toolbox);
 	if (toolbox)
 		put(dev, POINT, request->toolbox);
 	put(dev, "pts", request->devpts);
@@ -128,29 +118,32 @@ static void detach(int mount)
 {
 	check("detach", fchdir(mount) == 0, "fchdir(toolbox)");
 	/* By the mount itself, never by a path: a path may lead elsewhere by now. EINVAL: it is attached nowhere any more. */
-	int result = umount2(".", MNT_DETACH);
-	int error = errno;
+	check("detach", umount2(".", MNT_DETACH) == 0 || errno == EINVAL, "umount2(/dev/" POINT ")");
 	check("root", chdir("/") == 0, "chdir(/)");
-	errno = error;
-	check("detach", result == 0 || error == EINVAL, "umount2(/dev/" POINT ")");
+}
+
+static bool same_file(int one, int other)
+{
+	struct stat a, b;
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 /* In the container's own mount namespace, for everyone in it to see. */
 void place_in_container(const struct request *request)
 {
-	bool created_dev = false, created = false;
+	bool created_dev = false;
 	int root = open_root();
 	int dev = open_dev(root);
 	if (dev < 0) {
-		check("mountpoint", make_directory(root, "dev", &created_dev) == 0, "mkdirat(/dev)");
+		created_dev = change_directory(root, "dev", MAKE);
+		check("mountpoint", created_dev || errno == EEXIST, "mkdirat(/dev)");
 		dev = open_dev(root);
 		check("mountpoint", dev >= 0, "open(/dev)");
 	}
 	require_free(dev, NO_FD, 0);
-	check("mountpoint", make_directory(dev, POINT, &created) == 0, "mkdirat(/dev/" POINT ")");
-	int target = open_beneath(dev, POINT, 0);
-	check("mountpoint", target >= 0, "open(/dev/" POINT ")");
-	check("place", attach(request->toolbox, target) == 0, "move_mount(/dev/" POINT ")");
+	bool created = change_directory(dev, POINT, MAKE);
+	check("mountpoint", created || errno == EEXIST, "mkdirat(/dev/" POINT ")");
+	put(dev, POINT, request->toolbox);
 	/* The container may have moved the directory between the two: what does not stand where it should is taken back. */
 	int seen = open_beneath(root, "dev/" POINT, 0);
 	if (guarded(RECHECK) && (seen < 0 || !same_file(seen, request->toolbox))) {
@@ -165,10 +158,7 @@ static int find_mount(int root, uint64_t device)
 {
 	struct stat found;
 	int mount = open_beneath(root, "dev/" POINT, 0);
-	if (mount < 0)
-		return NO_FD;
-	check("detach", fstat(mount, &found) == 0, "fstat(/dev/" POINT ")");
-	return found.st_dev == device ? mount : NO_FD;
+	return mount >= 0 && fstat(mount, &found) == 0 && found.st_dev == device ? mount : NO_FD;
 }
 
 /* Gone already, or something of the container's own is there by now, in it or in its place: that stays. */
@@ -185,8 +175,8 @@ void remove_from_container(const struct request *request)
 		detach(mount);
 	int dev = open_dev(root);
 	if (dev >= 0 && request->created)
-		check("mountpoint", remove_directory(dev, POINT) == 0 || is_theirs(errno), "unlinkat(/dev/" POINT ")");
+		check("mountpoint", change_directory(dev, POINT, REMOVE) || is_theirs(errno), "unlinkat(/dev/" POINT ")");
 	if (dev >= 0 && request->createddev)
-		check("mountpoint", remove_directory(root, "dev") == 0 || is_theirs(errno), "unlinkat(/dev)");
+		check("mountpoint", change_directory(root, "dev", REMOVE) || is_theirs(errno), "unlinkat(/dev)");
 	say("removed");
 }

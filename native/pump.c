@@ -1,43 +1,26 @@
-#define _GNU_SOURCE
 #include "enter.h"
 #include "session.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #define CHUNK (64 * 1024)
-#define STDOUT 1
-#define STDERR 2
 
-static struct session *session;
-static int wake = NO_FD;
-static struct { int fd; uint64_t channel; } sources[2];
-static int nsources;
-static int input = NO_FD;
+struct session *session;
+static int wake;
+/* The command's standard output and error, channels 1 and 2, and its input; NO_FD when they have ended. */
+static int sources[2], input;
 static bool terminal;
 static uint64_t oldest_run;
-
-#define load(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
-#define store(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
 
 uint64_t nanoseconds(int clock)
 {
 	struct timespec now;
 	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void add_source(int fd, uint64_t channel)
-{
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	sources[nsources].fd = fd;
-	sources[nsources++].channel = channel;
 }
 
 void open_session(const struct request *request)
@@ -50,23 +33,10 @@ void open_session(const struct request *request)
 	session = mmap(NULL, sizeof *session, PROT_READ | PROT_WRITE, MAP_SHARED, request->ring, 0);
 	check("memory", session != MAP_FAILED, "mmap(ring)");
 	wake = request->wake;
-	fcntl(wake, F_SETFL, O_WRONLY | O_NONBLOCK);
-	terminal = request->master != NO_FD;
-	if (terminal) {
-		add_source(request->master, STDOUT);
-		input = request->master;
-		return;
-	}
-	add_source(request->output, STDOUT);
-	add_source(request->errors, STDERR);
+	sources[0] = request->output;
+	sources[1] = request->errors;
 	input = request->input;
-	if (input != NO_FD)
-		fcntl(input, F_SETFL, fcntl(input, F_GETFL) | O_NONBLOCK);
-}
-
-struct session *shared(void)
-{
-	return session;
+	terminal = request->tty;
 }
 
 void tell(uint32_t flags)
@@ -142,8 +112,7 @@ static bool take(int fd, uint64_t channel)
 
 static void end_input(void)
 {
-	if (input != NO_FD && !terminal)
-		close(input);
+	close(input);
 	input = NO_FD;
 }
 
@@ -168,48 +137,32 @@ static void give(void)
 		if (waiting >= INPUT_BYTES / 2)
 			tell(0);
 	}
-	/* A terminal has no end of file but a character. */
-	if (!terminal && load(session->asked.flags) & INPUT_END && told->input >= load(session->asked.input))
+	if (input != NO_FD && load(session->asked.flags) & INPUT_END && told->input >= load(session->asked.input))
 		end_input();
 }
 
-/* Fills `into`, of three. What there is no event to wait for is left out: a hang-up would be told again and again. */
-int pump_events(struct pollfd *into)
+/* What there is no event to wait for is left out: a hang-up would be told again and again. */
+void pump_events(struct pollfd *into)
 {
-	int count = 0;
-	short writable = input != NO_FD && session->told.input < load(session->asked.input) ? POLLOUT : 0;
-	short readable = room() > 0 ? POLLIN : 0;
-	for (int i = 0; i < nsources; i++) {
-		short events = (short)(readable | (sources[i].fd == input ? writable : 0));
-		if (sources[i].fd != NO_FD && events)
-			into[count++] = (struct pollfd){ .fd = sources[i].fd, .events = events };
-	}
-	if (writable && !terminal)
-		into[count++] = (struct pollfd){ .fd = input, .events = POLLOUT };
-	return count;
-}
-
-/* A terminal's master stays open: the agent sets its size, and the next agent looks for it. */
-static void end_source(int i)
-{
-	if (!terminal)
-		close(sources[i].fd);
-	else
-		input = NO_FD;
-	sources[i].fd = NO_FD;
+	bool writable = session->told.input < load(session->asked.input), readable = room() > 0;
+	for (int i = 0; i < 2; i++)
+		into[i] = (struct pollfd){ .fd = readable ? sources[i] : NO_FD, .events = POLLIN };
+	into[2] = (struct pollfd){ .fd = writable ? input : NO_FD, .events = POLLOUT };
 }
 
 void pump(void)
 {
 	uint64_t before = session->told.head;
-	bool open = false;
 	give();
-	for (int i = 0; i < nsources; i++) {
-		if (sources[i].fd != NO_FD && !take(sources[i].fd, sources[i].channel))
-			end_source(i);
-		open |= sources[i].fd != NO_FD;
+	for (int i = 0; i < 2; i++) {
+		if (sources[i] == NO_FD || take(sources[i], (uint64_t)i + 1))
+			continue;
+		/* Not closed: the next agent looks for a terminal's master at its place. */
+		sources[i] = NO_FD;
+		if (terminal)
+			input = NO_FD;
 	}
-	if (!open && !(session->told.flags & OUTPUT_ENDED))
+	if (sources[0] == NO_FD && sources[1] == NO_FD && !(session->told.flags & OUTPUT_ENDED))
 		tell(OUTPUT_ENDED);
 	else if (session->told.head != before)
 		tell(0);

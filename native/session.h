@@ -17,6 +17,10 @@
 /* stdout and stderr in their order: a run is `position << 8 | channel`. */
 #define RUNS 4096
 
+/* What the other side writes, or reads as soon as it is there. */
+#define load(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define store(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
+
 enum told_flags { OUTPUT_ENDED = 1, EXITED = 2, TARGET_EXITED = 4, INPUT_BROKEN = 8, LEASE_OVER = 16 };
 enum asked_flags { KEEP = 1, INPUT_END = 2, RELEASED = 4 };
 

@@ -1,10 +1,8 @@
-#define _GNU_SOURCE
 #include "enter.h"
 #include "session.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,23 +10,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-static void ignore_signal(int number)
-{
-	(void)number;
-}
-
-/* The session's streams belong to the session: a copy here would keep them open after its end. */
+/* The session's streams belong to the session: a copy here would keep them open after its end. Something of our own takes their places. */
 static void let_go(const struct request *request)
 {
-	open_session(request);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd <= 2; fd++)
-		if (null < 0 || dup2(null, fd) < 0)
-			close(fd);
-	if (null > 2)
-		close(null);
+		check("descriptors", dup2(request->poke, fd) == fd, "dup2(%d)", fd);
 	close(request->gate);
 	/* The agent lays them out so: from devpts on, all is the inner half's alone. */
 	check("descriptors", syscall(SYS_close_range, request->devpts, ~0U, 0) == 0, "close_range(%d)", request->devpts);
@@ -36,69 +23,25 @@ static void let_go(const struct request *request)
 
 static void kill_session(const struct request *request)
 {
-	if (request->cgroup == NO_FD)
+	if (write_to(request->cgroup, "cgroup.kill", "1"))
 		return;
-	int switch_ = openat(request->cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (switch_ < 0) {
-		/* Before Linux 5.14: the command at once, what it left by the agent, one by one. */
-		if (shared()->told.command)
-			kill((pid_t)shared()->told.command, SIGKILL);
-		return;
-	}
-	if (write(switch_, "1", 1) < 0)
-		say("warning cgroup.kill %d", errno);
-	close(switch_);
+	/* Before Linux 5.14, and without cgroup v2: the command at once, unless its pid may be another's; what it left by the agent, one by one. */
+	if (session->told.command && !(session->told.flags & EXITED))
+		kill((pid_t)session->told.command, SIGKILL);
 }
 
-static void record_exit(uint32_t code, uint32_t signal)
+static void record(int status)
 {
-	struct told *told = &shared()->told;
+	struct told *told = &session->told;
 	if (told->flags & EXITED)
 		return;
-	told->code = code;
-	told->signal = signal;
+	told->signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0;
+	told->code = told->signal ? 128 + told->signal : (uint32_t)WEXITSTATUS(status);
 	told->exited_at = nanoseconds(CLOCK_REALTIME);
 	tell(EXITED);
 	/* Nobody was told of a session: the agent did not let the command run, or has gone before it could. */
-	if (!(__atomic_load_n(&shared()->asked.flags, __ATOMIC_ACQUIRE) & RELEASED))
+	if (!(load(session->asked.flags) & RELEASED))
 		_exit(0);
-}
-
-static void record_status(int status)
-{
-	if (WIFSIGNALED(status))
-		record_exit((uint32_t)(128 + WTERMSIG(status)), (uint32_t)WTERMSIG(status));
-	else
-		record_exit((uint32_t)WEXITSTATUS(status), 0);
-}
-
-/* The inner half's own end says only whether there will be a command. */
-static void reap(pid_t inner)
-{
-	int status;
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {
-		if (pid != inner)
-			record_status(status);
-		else if (WIFSIGNALED(status))
-			fail("inner", EINTR, "the entering process was ended by signal %d", WTERMSIG(status));
-		else if (WEXITSTATUS(status) != 0)
-			_exit(WEXITSTATUS(status)); /* it has said why */
-	}
-}
-
-/*
- * A container that holds CAP_SYS_PTRACE can trace the command, and then its end is the tracer's to learn first, if it ever cares to. The
- * process is dead all the same, and its status stands in /proc.
- */
-static void record_withheld_exit(pid_t command)
-{
-	char path[64], text[1024];
-	snprintf(path, sizeof path, "/proc/%d/stat", command);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	text[length < 0 ? 0 : length] = '\0';
-	const char *last = strrchr(text, ' ');
-	record_status(last ? atoi(last) : SIGKILL);
 }
 
 static int open_pidfd(pid_t pid)
@@ -106,12 +49,34 @@ static int open_pidfd(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* The agent's words since the last look; it says them by the memory, and this only wakes us. */
-static void hear(int poke)
+/* The inner half has ended. Only now is the command spoken of, and only by us. */
+static pid_t meet_command(pid_t inner)
 {
-	char bytes[512];
-	while (read(poke, bytes, sizeof bytes) == sizeof bytes)
-		;
+	int status;
+	check("inner", waitpid(inner, &status, __WALL) == inner, "waitpid");
+	if (WIFSIGNALED(status))
+		fail("inner", EINTR, "the entering process was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) == FAILED)
+		_exit(FAILED); /* it has said why */
+	if (WEXITSTATUS(status) != 0)
+		fail("fork", WEXITSTATUS(status), "clone");
+	say("started %u", session->told.command);
+	return (pid_t)session->told.command;
+}
+
+/*
+ * A container that holds CAP_SYS_PTRACE can trace the command, and then its end is the tracer's to learn first, if it ever cares to. The
+ * process is dead all the same, and its status stands in /proc.
+ */
+static void record_withheld(pid_t command)
+{
+	char path[64], text[1024];
+	snprintf(path, sizeof path, "/proc/%d/stat", command);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	text[length < 0 ? 0 : length] = '\0';
+	const char *last = strrchr(text, ' ');
+	record(last ? atoi(last) : SIGKILL);
 }
 
 /*
@@ -123,89 +88,74 @@ static void hear(int poke)
 #endif
 #define REMEMBER_NS (REMEMBER_SECONDS * 1000000000ull)
 
-/* Nanoseconds until the lease is over; ends the session when it is, and us when nobody has asked for it since. */
-static uint64_t watch_lease(const struct request *request)
+#define NS_PER_MS 1000000ull
+#define LONGEST_MS (3600 * 1000)
+#define WITHHELD_MS 200
+
+/* Milliseconds until the lease is over (-1: there is none); ends the session when it is, and us when nobody has asked for it since. */
+static int watch_lease(const struct request *request)
 {
-	uint64_t lease = __atomic_load_n(&shared()->asked.lease, __ATOMIC_ACQUIRE), now = nanoseconds(CLOCK_BOOTTIME);
+	uint64_t lease = load(session->asked.lease), now = nanoseconds(CLOCK_BOOTTIME);
 	if (lease == 0)
-		return UINT64_MAX;
-	if (now < lease)
-		return lease - now;
+		return -1;
 	if (now >= lease + REMEMBER_NS)
 		_exit(0);
-	if (!(shared()->told.flags & LEASE_OVER)) {
+	if (now >= lease && !(session->told.flags & LEASE_OVER)) {
 		tell(LEASE_OVER);
 		kill_session(request);
 	}
-	return lease + REMEMBER_NS - now;
+	uint64_t left = ((now < lease ? lease : lease + REMEMBER_NS) - now) / NS_PER_MS + 1;
+	return left < LONGEST_MS ? (int)left : LONGEST_MS;
 }
 
-static const struct timespec *earlier(struct timespec *at, uint64_t ns, bool withheld)
-{
-	static const uint64_t withheld_after = 200u * 1000 * 1000;
-	if (withheld && ns > withheld_after)
-		ns = withheld_after;
-	*at = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
-	return ns == UINT64_MAX ? NULL : at;
-}
-
-enum watched { TARGET, SESSION, POKE, STARTER, PUMP };
+enum watched { TARGET, PROCESS, POKE, STARTER, PUMP };
 
 /*
  * Outside the container, the session's cgroup and the agent's: keeps the PTY master, the output and the exit status safe, whatever becomes of
  * the agent. A container that shares its pid namespace with others can end without its session: the pidfd tells.
  */
-void supervise(const struct request *request, pid_t inner, const volatile pid_t *command)
+void supervise(const struct request *request, pid_t inner)
 {
-	sigset_t none;
-	struct timespec timeout;
-	struct sigaction action = { .sa_handler = ignore_signal };
-	struct pollfd watched[PUMP + 3] = {
-		[TARGET] = { .fd = request->pidfd, .events = POLLIN }, [SESSION] = { .fd = NO_FD, .events = POLLIN },
-		[POKE] = { .fd = request->poke, .events = POLLIN }, [STARTER] = { .fd = request->status },
-	};
-	bool dead = false;
-	sigemptyset(&none);
-	sigaction(SIGCHLD, &action, NULL);
-	fcntl(request->poke, F_SETFL, O_RDONLY | O_NONBLOCK);
 	let_go(request);
+	pid_t command = 0;
+	bool dead = false;
+	struct pollfd watched[PUMP + PUMP_EVENTS] = {
+		[TARGET] = { .fd = request->pidfd, .events = POLLIN }, [PROCESS] = { .fd = open_pidfd(inner), .events = POLLIN },
+		[POKE] = { .fd = request->poke, .events = POLLIN }, [STARTER] = { .fd = STATUS_FD },
+	};
 	for (;;) {
-		reap(inner);
-		bool exited = shared()->told.flags & EXITED;
-		if (watched[SESSION].fd == NO_FD && *command != 0 && !dead) {
-			if (*command < 0)
-				fail("fork", -*command, "clone");
-			shared()->told.command = (uint32_t)*command;
-			watched[SESSION].fd = open_pidfd(*command);
-			say("started %d", *command);
-		}
-		int pumped = pump_events(watched + PUMP);
-		const struct timespec *until = earlier(&timeout, watch_lease(request), dead && !exited);
-		int ready = ppoll(watched, (nfds_t)(PUMP + pumped), until, &none);
-		if (dead && !exited && ready == 0) {
-			reap(inner);
-			record_withheld_exit(*command);
-		}
+		int status, timeout = watch_lease(request);
+		if (dead && waitpid(command, &status, WNOHANG | __WALL) == command)
+			record(status);
+		bool withheld = dead && !(session->told.flags & EXITED);
+		if (withheld && (timeout < 0 || timeout > WITHHELD_MS))
+			timeout = WITHHELD_MS;
+		pump_events(watched + PUMP);
+		int ready = poll(watched, PUMP + PUMP_EVENTS, timeout);
 		if (ready < 0)
 			continue;
-		if (watched[POKE].revents)
-			hear(request->poke);
-		if (watched[TARGET].fd >= 0 && watched[TARGET].revents) {
+		if (ready == 0 && withheld)
+			record_withheld(command);
+		if (watched[PROCESS].revents) {
+			dead = command != 0;
+			command = dead ? command : meet_command(inner);
+			watched[PROCESS].fd = dead ? NO_FD : open_pidfd(command);
+		}
+		/* The agent speaks by the memory; this has only woken us. */
+		for (char words[512]; watched[POKE].revents && read(request->poke, words, sizeof words) == sizeof words;)
+			;
+		if (watched[TARGET].revents) {
 			tell(TARGET_EXITED);
 			kill_session(request);
-			watched[TARGET].fd = -1;
-		}
-		if (watched[SESSION].fd >= 0 && watched[SESSION].revents) {
-			dead = true;
-			watched[SESSION].fd = -2;
+			watched[TARGET].fd = NO_FD;
 		}
 		if (watched[STARTER].revents) {
 			/* A session without a lease ends with whoever started it. */
-			if (__atomic_load_n(&shared()->asked.lease, __ATOMIC_ACQUIRE) == 0) {
+			if (load(session->asked.lease) == 0) {
 				kill_session(request);
 				_exit(0);
 			}
-			watched[STARTER].fd = -1;
+			watched[STARTER].fd = NO_FD;
 		}
 		pump();
 	}

@@ -14,10 +14,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sealProgram } from '../../src/linux/descriptors.ts';
 import { closeAll, loadKernel } from '../../src/linux/kernel.ts';
 import { openDevpts } from '../../src/linux/terminal.ts';
+import { descriptorNames, encodeRequest } from '../../src/node-agent/session/entry-request.ts';
 
-// crashcart-enter under the address and undefined behaviour sanitizers, with arguments and descriptors of every kind; clean for gcc's analyzer too.
+// crashcart-enter under the address and undefined behaviour sanitizers, with requests and descriptors of every kind; clean for gcc's analyzer too.
 const runs = Number(process.env['FUZZ_RUNS'] ?? 300);
 const native = join(import.meta.dirname, '../../native');
 const built = join(import.meta.dirname, '../../build/test/sanitized');
@@ -46,78 +48,51 @@ beforeAll(() => {
   open('/dev/zero', 'r+');
   open('/proc/self/ns/mnt', 'r');
   open('/proc/self/ns/cgroup', 'r');
+  open('/proc', 'r');
 });
 afterAll(() => {
   for (const fd of pool) closeSync(fd);
   rmSync(directory, { recursive: true, force: true });
 });
 
-const number = fc.oneof(
-  { weight: 4, arbitrary: fc.integer({ min: 3, max: 16 }).map(String) },
-  fc.constantFrom(
-    '',
-    '-1',
-    '0',
-    '1',
-    '65536',
-    '2147483648',
-    '-9223372036854775808',
-    '18446744073709551616',
-    '1e3',
-    '0x',
-    ' 7',
-    '7 ',
-  ),
-  fc.bigInt().map(String),
+const place = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 3, max: 16 }) },
+  fc.constantFrom(-1, -(2 ** 31), 2 ** 31 - 1, 65_536, 0, 1),
 );
-const mask = fc.oneof(
-  number,
-  fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map((value) => value.toString(16)),
-);
-const list = fc.array(number, { maxLength: 300 }).map((each) => each.join(','));
-const limit = fc.tuple(fc.integer({ min: 0, max: 16 }), number, number).map((each) => each.join(':'));
+const id = fc.oneof(fc.constantFrom(0, 1, 1000, 65_534, 2 ** 32 - 1), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
+const mask = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 const word = fc.string({ maxLength: 40 }).map((text) => text.replaceAll('\0', ''));
-const long = fc.integer({ min: 1000, max: 70_000 }).map((length) => 'x'.repeat(length));
+const long = fc.integer({ min: 1000, max: 4095 }).map((length) => 'x'.repeat(length));
+const text = fc.oneof(word, long);
+const limit = fc.record({ resource: fc.integer({ min: 0, max: 2 ** 31 }), soft: mask, hard: mask });
 
-const descriptors = [
-  'gate',
-  'pidfd',
-  'toolbox',
-  'devpts',
-  'ring',
-  'wake',
-  'poke',
-  'master',
-  'output',
-  'errors',
-  'input',
-  'cgroup',
-  'hostcgroup',
-  'home',
-  'waker',
-  'poker',
-];
-const field = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...descriptors, 'status'), number) },
-  {
-    weight: 3,
-    arbitrary: fc.tuple(fc.constantFrom('uid', 'gid', 'userns', 'tty', 'nonewprivs', 'created', 'createddev'), number),
-  },
-  { weight: 2, arbitrary: fc.tuple(fc.constantFrom('bounding', 'permitted', 'ambient', 'device', 'namespaces'), mask) },
-  { weight: 3, arbitrary: fc.tuple(fc.constantFrom('groups', 'joins', 'filters', 'homes'), list) },
-  fc.tuple(
-    fc.constant('rlimits'),
-    fc.array(limit, { maxLength: 20 }).map((each) => each.join(',')),
-  ),
-  fc.tuple(fc.constant('cwd'), fc.oneof(word, long)),
-  // Nothing that would lead a write of the real root out of /proc/self/attr.
-  fc.tuple(fc.constantFrom('label'), fc.oneof(word, long)),
-  fc.tuple(fc.constant('labelfile'), fc.constantFrom('self/attr/current', 'nonsense', '')),
-  fc.tuple(
-    word.filter((name) => !name.startsWith('labelfile')),
-    word,
-  ),
+const one = <T>(name: string, value: fc.Arbitrary<T>) => value.map((each) => ({ [name]: each }));
+const descriptor = fc.constantFrom(...descriptorNames).chain((name) => one(name, place));
+const list = fc.oneof(
+  one('joins', fc.array(place, { maxLength: 16 })),
+  one('homes', fc.array(place, { maxLength: 16 })),
+  one('filters', fc.array(place, { maxLength: 2 })),
 );
+const value = fc.oneof(
+  fc.constantFrom('uid', 'gid').chain((name) => one(name, id)),
+  fc.constantFrom('userns', 'tty', 'nonewprivs', 'created', 'createddev').map((name) => ({ [name]: true })),
+  fc.constantFrom('bounding', 'permitted', 'ambient', 'namespaces').chain((name) => one(name, mask)),
+  mask.map((device) => ({ device: device.toString(16) })),
+  one('groups', fc.array(id, { maxLength: 256 })),
+  one('rlimits', fc.array(limit, { maxLength: 16 })),
+  one('cwd', text),
+  one('label', text),
+  // Nothing that would lead a write of the real root out of /proc/self/attr.
+  one('labelfile', fc.constantFrom('self/attr/current', 'nonsense', '')),
+);
+/** Bytes before the texts that are other ones than the agent writes. */
+const bytesBeforeTexts = encodeRequest({ descriptors: {}, values: {} }).length - (4096 + 4096 + 60);
+const spoilt = fc.record({
+  at: fc.integer({ min: 0, max: bytesBeforeTexts - 8 }),
+  bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
+});
+/** A request that is too short. */
+const cut = fc.integer({ min: 0, max: 10_000 });
 const command = fc.oneof(
   fc.constantFrom(['/bin/true'], ['true'], ['/'], ['']),
   fc.tuple(fc.oneof(word, long).map((name) => name.replaceAll('/', ''))),
@@ -126,19 +101,30 @@ const request = fc.record({
   verb: fc.oneof({ weight: 5, arbitrary: fc.constant('run') }, fc.constantFrom('place', 'remove', '', 'other')),
   // All that a run needs, in places where such a thing is, and then whatever comes.
   whole: fc.boolean(),
-  fields: fc.array(
-    field.map(([name, value]) => `${name}=${value}`),
-    { maxLength: 5 },
-  ),
-  bare: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, word),
+  descriptors: fc.array(descriptor, { maxLength: 3 }),
+  lists: fc.array(list, { maxLength: 1 }),
+  values: fc.array(value, { maxLength: 3 }),
+  spoilt: fc.option(spoilt, { freq: 3 }),
+  cut: fc.option(cut, { freq: 9 }),
   command: fc.option(command, { freq: 5 }),
-  inherited: fc.array(fc.integer({ min: 0, max: 8 }), { maxLength: 13 }),
+  inherited: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 13 }),
 });
 type Request = typeof request extends fc.Arbitrary<infer T> ? T : never;
 
 /** All that a run needs, at the places where `pool` puts such a thing; the devpts is new each time. */
-const usual =
-  'status=3 ring=4 wake=9 poke=9 gate=10 output=9 errors=9 filters=5 devpts=13 labelfile=self/attr/current'.split(' ');
+const usual = { ring: 4, wake: 9, poke: 9, gate: 10, output: 9, errors: 9, proc: 13, devpts: 14 };
+const usualValues = { labelfile: 'self/attr/current' };
+
+function encode({ whole, descriptors, lists, values, spoilt: other, cut: length }: Request): Buffer {
+  const bytes = encodeRequest({
+    descriptors: Object.assign({}, whole ? usual : {}, ...descriptors),
+    ...(whole ? { filters: [5] } : {}),
+    ...Object.assign({}, ...lists),
+    values: Object.assign({}, whole ? usualValues : {}, ...values),
+  });
+  if (other) bytes.set(other.bytes, other.at);
+  return length === null ? bytes : bytes.subarray(0, length);
+}
 
 /** As root, but with mounts, processes and a /dev that are nobody else's, and no program to be found by a name. */
 const setting = 'mount -t tmpfs t /dev && PATH=/nowhere && exec "$@"';
@@ -156,19 +142,20 @@ const alone = [
   program,
 ];
 
-function judge({ verb, whole, fields, bare, command: asked, inherited }: Request): void {
-  const args = [verb, ...(whole ? usual : ['status=3']), ...fields, ...(bare === null ? [] : [bare])];
+function judge(request: Request): void {
+  const { verb, whole, command: asked, inherited } = request;
   const devpts = openDevpts(kernel, 5);
   // Memory is new for each session.
   ftruncateSync(pool[0]!, 0);
   ftruncateSync(pool[0]!, 2 << 20);
-  const given = whole ? [...pool, devpts] : inherited.map((at) => pool[at]!);
+  const told = sealProgram(kernel, encode(request), 'request');
+  const given = [...(whole ? [...pool, devpts] : inherited.map((at) => pool[at]!)), told];
   const stdio: StdioOptions = ['ignore', 'ignore', 'ignore', 'pipe', ...given];
   const options = `log_path=${logs}/report:exitcode=99:detect_leaks=0:halt_on_error=1`;
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ASAN_OPTIONS: options, UBSAN_OPTIONS: options };
   const { status, signal, error, output } = spawnSync(
     'unshare',
-    [...alone, ...args, ...(asked ? ['--', ...asked] : [])],
+    [...alone, verb, `${3 + given.length}`, ...(asked ?? [])],
     {
       stdio,
       env,
@@ -176,7 +163,7 @@ function judge({ verb, whole, fields, bare, command: asked, inherited }: Request
       killSignal: 'SIGKILL',
     },
   );
-  closeAll(kernel, devpts);
+  closeAll(kernel, devpts, told);
   if (error && !('code' in error && error.code === 'ETIMEDOUT')) throw error;
   const reports = readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'));
   for (const name of readdirSync(logs)) rmSync(join(logs, name));

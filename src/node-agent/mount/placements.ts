@@ -8,8 +8,9 @@ import { isShared, mountOf, parseMountinfo } from '../../linux/mountinfo.ts';
 import { mountNamespaceFlag } from '../../linux/namespaces.ts';
 import { openPidfd, pidfdHasExited } from '../../linux/pidfd.ts';
 import { parseStartTime } from '../../linux/proc.ts';
-import { type Entry, type EntryArguments, entryTimeoutMs, runEntry } from '../session/entry.ts';
+import { type Entry, entryTimeoutMs, runEntry } from '../session/entry.ts';
 import { doesNotAnswer, type EntryLine, entryError } from '../session/entry-line.ts';
+import type { EntryValues } from '../session/entry-request.ts';
 import { eraseRecord, type PlacementRecord, readRecords, writeRecord } from './journal.ts';
 
 /** The toolbox in containers' own mount namespaces (visibility Container): counted, journalled, taken out after the last session. */
@@ -187,8 +188,8 @@ async function takeOut(deps: PlacementDeps, { record, mount, pidfd }: Placed): P
     if (!pidfdHasExited(deps.kernel, pidfd)) {
       const values = {
         ...(mount === undefined ? { device: record.device } : {}),
-        created: Number(record.created),
-        createddev: Number(record.createdDev),
+        created: record.created,
+        createddev: record.createdDev,
       };
       await oneShot(deps, { verb: 'remove', target: pidfd, mount, values });
     }
@@ -209,7 +210,7 @@ interface OneShot {
   readonly verb: 'place' | 'remove';
   readonly target: number;
   readonly mount: Fd | undefined;
-  readonly values: EntryArguments['values'];
+  readonly values: EntryValues;
 }
 
 /** Runs crashcart-enter for one deed in the container's mount namespace and gives its last line; its error line is thrown. */
@@ -220,7 +221,7 @@ export async function oneShot(
   const { lines, closed, giveUp } = runEntry(kernel, entry, {
     verb: deed.verb,
     descriptors: { pidfd: deed.target, toolbox: deed.mount },
-    values: { namespaces: mountNamespaceFlag.toString(16), ...deed.values },
+    values: { namespaces: mountNamespaceFlag, ...deed.values },
   });
   let late = false;
   const timer = setTimeout(() => {

@@ -5,6 +5,7 @@ import { keepInheritedDescriptors, openPipe, sealProgram } from '../../linux/des
 import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { type EntryLine, parseEntryLine } from './entry-line.ts';
+import { type DescriptorLists, type DescriptorName, type EntryValues, encodeRequest } from './entry-request.ts';
 
 /** crashcart-enter, ready to run: sealed in memory, so that its file can be neither changed nor caught by a container. */
 export interface Entry extends Disposable {
@@ -36,18 +37,12 @@ export function openEntry(kernel: Kernel, program: string | Uint8Array): Entry {
   };
 }
 
-/** What the program is told; the meaning of each stands in native/enter.h. */
-export interface EntryArguments {
+/** What the program is told; the meaning of each stands in native/enter.h. All lists are of descriptors of ours. */
+export interface EntryArguments extends DescriptorLists {
   readonly verb: 'run' | 'place' | 'remove';
-  /** Inherited at numbers from 3 up, under these names. */
-  readonly descriptors: Readonly<Record<string, number | undefined>>;
-  /** Descriptors of the v1 cgroups to join. */
-  readonly joins?: readonly number[];
-  /** Descriptors of seccomp programs. */
-  readonly filters?: readonly number[];
-  /** Descriptors of the v1 cgroups that the supervisor itself goes to. */
-  readonly homes?: readonly number[];
-  readonly values: Readonly<Record<string, string | number>>;
+  /** Inherited in this order, from `firstDescriptor` on. Those that the program has no name for it only holds, for the next agent. */
+  readonly descriptors: Readonly<Partial<Record<DescriptorName | 'waker' | 'poker', number | undefined>>>;
+  readonly values: EntryValues;
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Standard input, output and error of the command; left out: none. */
@@ -81,13 +76,16 @@ export interface RunningEntry {
 export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments): RunningEntry {
   const status = openPipe(kernel);
   const nothing = openSync('/dev/null', 'r+');
+  const opened = [status.write];
   try {
-    const { argv, inherited } = layOut(request);
+    const { bytes, inherited } = layOut(request);
+    const told = sealProgram(kernel, bytes, 'crashcart-request');
+    opened.push(told);
     const streams = request.stdio ?? [nothing, nothing, nothing];
     const child = start(entry, {
-      argv: ['crashcart-enter', ...argv],
+      argv: ['crashcart-enter', request.verb, `${firstDescriptor + inherited.length}`, ...(request.command ?? [])],
       env: request.env ?? {},
-      descriptors: [...streams, status.write, ...inherited],
+      descriptors: [...streams, status.write, ...inherited, told],
     });
     const socket = new Socket({ fd: status.read, readable: true, writable: false });
     const given = Promise.withResolvers<void>();
@@ -107,7 +105,7 @@ export function runEntry(kernel: Kernel, entry: Entry, request: EntryArguments):
     closeAll(kernel, status.read);
     throw error;
   } finally {
-    closeAll(kernel, status.write);
+    closeAll(kernel, ...opened);
     closeSync(nothing);
   }
 }
@@ -129,29 +127,18 @@ function start(entry: Entry, program: Omit<Program, 'path'>): Child {
 const closing = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()).on('error', () => {}));
 
-/** Typed argv: the places of the descriptors in the child are decided here and nowhere else. */
-function layOut({ verb, descriptors, joins = [], filters = [], homes = [], values, command }: EntryArguments): {
-  argv: string[];
-  inherited: number[];
+/** The places of the descriptors in the child are decided here and nowhere else. */
+function layOut({ descriptors, joins = [], filters = [], homes = [], values }: EntryArguments): {
+  readonly bytes: Buffer;
+  readonly inherited: readonly number[];
 } {
   const inherited: number[] = [];
   const inherit = (fd: number): number => firstDescriptor + inherited.push(fd) - 1;
-  const named = Object.entries(descriptors).flatMap(([name, fd]) =>
-    fd === undefined ? [] : [`${name}=${inherit(fd)}`],
+  const places = Object.fromEntries(
+    Object.entries(descriptors).flatMap(([name, fd]) => (fd === undefined ? [] : [[name, inherit(fd)]])),
   );
-  const list = (name: string, fds: readonly number[]): string[] =>
-    fds.length > 0 ? [`${name}=${fds.map(inherit).join(',')}`] : [];
-  const argv = [
-    verb,
-    'status=3',
-    ...named,
-    ...list('joins', joins),
-    ...list('filters', filters),
-    ...list('homes', homes),
-    ...Object.entries(values).map(([name, value]) => `${name}=${value}`),
-    ...(command ? ['--', ...command] : []),
-  ];
-  return { argv, inherited };
+  const lists = { joins: joins.map(inherit), filters: filters.map(inherit), homes: homes.map(inherit) };
+  return { bytes: encodeRequest({ descriptors: places, ...lists, values }), inherited };
 }
 
 /** A line is at most 1 KiB; what is longer is not from our program. */

@@ -31,6 +31,9 @@ const activeOffset = 32;
 const askedLength = 40;
 const maxRecordBytes = 512 * 1024;
 
+/** As the kernel calls it in /proc. */
+export const memoryName = 'crashcart-session';
+
 /** What the supervisor says. Positions count bytes since the session's start. */
 export interface Told {
   readonly head: number;
@@ -63,7 +66,7 @@ export class SessionMemory implements Disposable {
   }
 
   static create(kernel: Kernel): SessionMemory {
-    const fd = openMemory(kernel, 'crashcart-session');
+    const fd = openMemory(kernel, memoryName);
     ftruncateSync(fd, at.record);
     // What the supervisor tells with the first byte; a session that moves none is idle since now, not since the machine's start.
     const active = Buffer.alloc(8);

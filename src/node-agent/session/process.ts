@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultShell } from '../../api/names.ts';
@@ -8,13 +9,15 @@ import type { CgroupLayout } from '../../linux/cgroup.ts';
 import { sealProgram } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { mapOwners } from '../../linux/mount.ts';
+import { ownLimits, withinLimits } from '../../linux/rlimits.ts';
 import { assembleFilter, type SeccompFilter } from '../../linux/seccomp/filter.ts';
 import { labelRequest } from '../../linux/security-module.ts';
 import type { JournalledPlacements, Placement, Placements } from '../mount/placements.ts';
 import type { Toolboxes } from '../toolbox/toolboxes.ts';
 import { bootNow } from './boot-clock.ts';
 import { type Homes, openHomes, openSessionCgroup, removeInTheEnd, type SessionCgroup } from './cgroup.ts';
-import type { Entry, EntryArguments } from './entry.ts';
+import type { Entry } from './entry.ts';
+import type { EntryValues } from './entry-request.ts';
 import { sessionEnvironment } from './environment.ts';
 import type { Followed } from './follow.ts';
 import { SessionMemory } from './memory.ts';
@@ -92,6 +95,7 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
   const cgroup = openSessionCgroup(request, privileges.limits, deps);
   undo.defer(() => removeInTheEnd(cgroup, target.pidfd, deps));
   using filters = sealFilters(deps.kernel, privileges.seccomp);
+  using proc = openProc(privileges);
   const stdio = openStdio(deps.kernel, request, owner);
   undo.defer(() => stdio.close());
   const memory = SessionMemory.create(deps.kernel);
@@ -114,6 +118,7 @@ async function enter(request: ProcessRequest, deps: ProcessDeps): Promise<Sessio
         devpts: stdio.devpts,
         toolbox: toolbox.mount,
         hostcgroup: deps.hostCgroup,
+        proc: proc.open,
         home: homes.unified,
       },
       joins: cgroup.legacy,
@@ -154,6 +159,12 @@ function sealFilters(kernel: Kernel, filters: readonly SeccompFilter[]): { reado
     close();
     throw error;
   }
+}
+
+/** For a label, which the entering program asks for when it sees the container's /proc already. */
+function openProc({ label }: Privileges): { readonly open: Fd | undefined } & Disposable {
+  const open = label && (openSync('/proc', 'r') as Fd);
+  return { open, [Symbol.dispose]: () => void (open !== undefined && closeSync(open)) };
 }
 
 const factsOf = (request: ProcessRequest, cgroup: SessionCgroup): Omit<TakeoverRecord, 'session' | 'pid'> => ({
@@ -199,25 +210,21 @@ function openToolbox(request: ProcessRequest, deps: ProcessDeps, surroundings: S
   };
 }
 
-function argumentsOf(
-  request: ProcessRequest,
-  surroundings: Surroundings,
-  privileges: Privileges,
-): EntryArguments['values'] {
+function argumentsOf(request: ProcessRequest, surroundings: Surroundings, privileges: Privileges): EntryValues {
   const label = privileges.label && labelRequest(privileges.label.module, privileges.label.name);
   return {
-    namespaces: surroundings.namespaces.toString(16),
-    userns: Number(surroundings.userNamespace !== undefined),
-    tty: Number(request.tty),
+    namespaces: surroundings.namespaces,
+    userns: surroundings.userNamespace !== undefined,
+    tty: request.tty,
     cwd: request.target.spec.cwd || '/',
     uid: privileges.uid,
     gid: privileges.gid,
-    groups: privileges.groups.join(','),
-    bounding: privileges.bounding.toString(16),
-    permitted: privileges.permitted.toString(16),
-    ambient: privileges.ambient.toString(16),
-    nonewprivs: Number(privileges.noNewPrivileges),
-    rlimits: privileges.rlimits.map(({ resource, soft, hard }) => `${resource}:${soft}:${hard}`).join(','),
+    groups: privileges.groups,
+    bounding: privileges.bounding,
+    permitted: privileges.permitted,
+    ambient: privileges.ambient,
+    nonewprivs: privileges.noNewPrivileges,
+    rlimits: withinLimits(privileges.rlimits, ownLimits()),
     ...(label ? { labelfile: label.file, label: label.text } : {}),
   };
 }

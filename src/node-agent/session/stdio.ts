@@ -1,5 +1,5 @@
 import { fchownSync } from 'node:fs';
-import { openPipe } from '../../linux/descriptors.ts';
+import { neverWait, openPipe } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { openDevpts, openTerminal, setTerminalSize, type TerminalOwner } from '../../linux/terminal.ts';
 import type { ProcessRequest, TerminalSize } from './request.ts';
@@ -10,8 +10,8 @@ export interface SessionStdio {
   readonly inner: readonly [Fd, Fd, Fd];
   /** Its devpts, still detached; there is one without a terminal too, for what the command opens itself. */
   readonly devpts: Fd;
-  /** The supervisor's ends, by the names of native/enter.h. */
-  readonly outer: Readonly<Record<string, Fd | undefined>>;
+  /** The supervisor's ends, by the names of native/enter.h. It never waits for one of them. */
+  readonly outer: Readonly<Partial<Record<'output' | 'errors' | 'input', Fd | undefined>>>;
   /** Once the supervisor was started: closes all that is its or the command's here. Of a terminal the master stays, for `resize`. */
   handOver(): void;
   resize(size: TerminalSize): void;
@@ -32,11 +32,12 @@ function terminalStdio(kernel: Kernel, request: StdioRequest, owner: TerminalOwn
   const close = (...fds: readonly Fd[]): void => {
     for (const fd of fds) if (open.delete(fd)) closeAll(kernel, fd);
   };
+  neverWait(kernel, master);
   if (request.size) setTerminalSize(kernel, master, request.size);
   return {
     inner: [slave, slave, slave],
     devpts,
-    outer: { master },
+    outer: { output: master, input: master },
     handOver: () => close(slave, devpts),
     // The number may mean another descriptor once it is closed.
     resize: (size) => {
@@ -57,6 +58,7 @@ function pipeStdio(kernel: Kernel, request: StdioRequest, owner: TerminalOwner):
   };
   try {
     const [stdin, stdout, stderr] = [pipe(), pipe(), pipe()];
+    for (const end of [stdin.write, stdout.read, stderr.read]) neverWait(kernel, end);
     const devpts = openDevpts(kernel, owner.gid);
     opened.push(devpts);
     return {

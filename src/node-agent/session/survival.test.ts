@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.ts';
 import { Children } from '../../linux/children.ts';
-import { openPipe } from '../../linux/descriptors.ts';
+import { neverWait, openPipe } from '../../linux/descriptors.ts';
 import { closeAll, loadKernel, type Pid } from '../../linux/kernel.ts';
 import { openPidfd, takeFd } from '../../linux/pidfd.ts';
 import { bootNow } from './boot-clock.ts';
@@ -23,9 +23,7 @@ const project = join(import.meta.dirname, '../../..');
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'crashcart-supervisor-'));
-  const native = ['report', 'arguments', 'pump', 'supervise', 'command'].map((name) =>
-    join(project, `native/${name}.c`),
-  );
+  const native = ['agent', 'pump', 'supervise', 'command'].map((name) => join(project, `native/${name}.c`));
   const harness = join(project, 'test/support/supervisor/harness.c');
   execFileSync('cc', ['-O1', '-o', join(directory, 'supervisor'), harness, ...native]);
 });
@@ -45,7 +43,7 @@ async function start(script: string) {
     { target: { pidfd: openPidfd(kernel, process.pid as Pid) }, memory },
     {
       descriptors: pipes.outer,
-      values: { tty: 0 },
+      values: {},
       command: ['/bin/sh', '-c', script],
       env: { PATH: '/usr/bin:/bin' },
       stdio: pipes.inner,
@@ -62,6 +60,7 @@ async function start(script: string) {
 
 function openPipes() {
   const [stdin, stdout, stderr] = [openPipe(kernel), openPipe(kernel), openPipe(kernel)];
+  for (const end of [stdin.write, stdout.read, stderr.read]) neverWait(kernel, end);
   return {
     inner: [stdin.read, stdout.write, stderr.write] as const,
     outer: { output: stdout.read, errors: stderr.read, input: stdin.write },
@@ -257,6 +256,14 @@ test('a session that has moved no byte yet is idle since its start, for the next
   const { supervisor, command } = await start('sleep 100');
   // Before, it was idle since the machine's start.
   expect(Number(bootNow() - takeAgain(supervisor).memory.told().active) / 1e9).toBeLessThan(30);
+  await command.abandon();
+});
+
+test('a command ends with its lease, also where there is no cgroup v2 to end it by', async () => {
+  const { memory, command } = await start('sleep 100');
+  memory.lease(bootNow() - 1n);
+  command.poke();
+  expect(await command.exited).toMatchObject({ signal: 'SIGKILL', leaseOver: true });
   await command.abandon();
 });
 

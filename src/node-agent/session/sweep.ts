@@ -112,11 +112,7 @@ async function takeOut(deps: SweepDeps, record: PlacementRecord): Promise<string
     const pidfd = openPidfd(kernel, record.pid as Pid);
     try {
       if (startTimeOf(record.pid) === record.startTime) {
-        const values = {
-          device: record.device,
-          created: Number(record.created),
-          createddev: Number(record.createdDev),
-        };
+        const values = { device: record.device, created: record.created, createddev: record.createdDev };
         await oneShot(deps, { verb: 'remove', target: pidfd, mount: undefined, values });
       }
     } finally {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { closeAll, type Fd, type Kernel, type Pid } from '../../linux/kernel.ts';
 import { openPidfd, takeFd } from '../../linux/pidfd.ts';
@@ -7,7 +7,7 @@ import type { JournalledPlacements, Placement } from '../mount/placements.ts';
 import { type CgroupDeps, findSessionCgroup, shareHomes } from './cgroup.ts';
 import { firstDescriptor } from './entry.ts';
 import { followSupervisor } from './follow.ts';
-import { SessionMemory } from './memory.ts';
+import { memoryName, SessionMemory } from './memory.ts';
 import { sessionProcess } from './process.ts';
 import type { SessionProcess } from './request.ts';
 
@@ -39,6 +39,7 @@ const places = {
   poker: firstDescriptor + 2,
   target: firstDescriptor + 3,
 };
+/** Of what it reads the command's output from. */
 const masterPlace = firstDescriptor + 7;
 
 interface TakeoverDeps extends CgroupDeps {
@@ -95,10 +96,9 @@ function own(stack: DisposableStack, kernel: Kernel, fd: Fd): Fd {
 /** Only the node's root can put a process into the supervisors' cgroup; that it is one of ours is looked at all the same. */
 const isSupervisor = (pid: number): boolean => {
   try {
-    // The program cuts its own arguments at the `=`.
-    const [program, verb, ...fields] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split(/[\0=]/);
-    const ring = `${places.ring}`;
-    return program === 'crashcart-enter' && verb === 'run' && fields.slice(0, 4).join() === `status,3,ring,${ring}`;
+    const [program, verb] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const ring = readlinkSync(`/proc/${pid}/fd/${places.ring}`);
+    return program === 'crashcart-enter' && verb === 'run' && ring.startsWith(`/memfd:${memoryName} `);
   } catch {
     return false;
   }

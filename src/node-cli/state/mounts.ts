@@ -148,7 +148,7 @@ async function takeOut({ kernel, entry }: MountDeps, record: MountRecord, pid: n
   try {
     pidfd = openPidfd(kernel, pid as Pid);
     if (namespaceOf(pid, 'mnt') !== record.mountNamespace) return;
-    const values = { device, created: Number(created), createddev: Number(createdDev) };
+    const values = { device, created, createddev: createdDev };
     await oneShot({ kernel, entry }, { verb: 'remove', target: pidfd, mount: undefined, values });
   } catch (error) {
     if (!hasErrno(error, 'ESRCH') && !(error instanceof CrashcartError && error.reason === reasons.ContainerNotRunning))

@@ -3,7 +3,7 @@ import { capabilityNames } from '../../linux/capabilities.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { namespaceOf } from '../../linux/namespaces.ts';
 import { type IdRange, parseIdMap, parseProcessStatus } from '../../linux/proc.ts';
-import { type ResourceLimit, resourceNumber, unlimited } from '../../linux/rlimits.ts';
+import { parseLimits } from '../../linux/rlimits.ts';
 import type { TargetSpec } from '../../node-agent/session/request.ts';
 
 /** What a process is, in the terms of a container's specification: for runtimes that do not give theirs, and for bare pids. */
@@ -48,22 +48,6 @@ function workingDirectory(pid: number): string {
 }
 
 const read = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8');
-
-/** /proc/PID/limits: `Max open files  1024  4096  files`. A line of a later kernel is left out. */
-export function parseLimits(text: string): readonly ResourceLimit[] {
-  return text.split('\n').flatMap((line) => {
-    const [, title = '', soft = '', hard = ''] = /^Max (.+?)\s{2,}(\d+|unlimited)\s+(\d+|unlimited)/.exec(line) ?? [];
-    const resource = resourceNumber(limitNames[title] ?? '');
-    const number = (value: string): bigint => (value === 'unlimited' ? unlimited : BigInt(value));
-    return resource === undefined ? [] : [{ resource, soft: number(soft), hard: number(hard) }];
-  });
-}
-
-const limitNames: Readonly<Record<string, string>> = {
-  'cpu time': 'CPU', 'file size': 'FSIZE', 'data size': 'DATA', 'stack size': 'STACK', 'core file size': 'CORE', 'resident set': 'RSS',
-  processes: 'NPROC', 'open files': 'NOFILE', 'locked memory': 'MEMLOCK', 'address space': 'AS', 'file locks': 'LOCKS',
-  'pending signals': 'SIGPENDING', 'msgqueue size': 'MSGQUEUE', 'nice priority': 'NICE', 'realtime priority': 'RTPRIO', 'realtime timeout': 'RTTIME',
-}; // biome-ignore format: a table
 
 /** Of the security module that labels processes here: `docker-default (enforce)` is AppArmor's, `system_u:…` SELinux's. */
 function labelOf(pid: number): Pick<TargetSpec, 'apparmorProfile' | 'selinuxLabel'> {

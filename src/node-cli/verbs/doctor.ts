@@ -5,6 +5,7 @@ import { printable } from '../../base/text.ts';
 import { type CgroupLayout, findCgroups } from '../../linux/cgroup.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import { closeAll, type Kernel, loadKernel } from '../../linux/kernel.ts';
+import { mountNamespaceFlag } from '../../linux/namespaces.ts';
 import { probeKernel } from '../../linux/probe.ts';
 import { openEntry, runEntry } from '../../node-agent/session/entry.ts';
 import { enterProgram } from '../carried.ts';
@@ -113,7 +114,9 @@ const readIfThere = (file: string): string => {
 async function entryFinding(kernel: Kernel): Promise<Finding> {
   try {
     using entry = openEntry(kernel, enterProgram());
-    const { lines, closed } = runEntry(kernel, entry, { verb: 'remove', descriptors: {}, values: { nonsense: 1 } });
+    // Of no process: an error is its answer.
+    const values = { namespaces: mountNamespaceFlag };
+    const { lines, closed } = runEntry(kernel, entry, { verb: 'remove', descriptors: {}, values });
     let answered = false;
     for await (const line of lines) answered ||= line.type === 'error';
     await closed;

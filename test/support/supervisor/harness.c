@@ -1,32 +1,33 @@
 /* The real supervisor over a command of this machine instead of one in a container: no mount, no namespace, no privilege. */
 #define _GNU_SOURCE
 #include "../../../native/enter.h"
+#include "../../../native/session.h"
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
 
 int main(int count, char **arguments)
 {
-	struct request request;
-	sigset_t child;
+	static struct request request;
 	(void)count;
-	parse_arguments(&request, arguments + 2);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, NULL);
+	read_request(&request, atoi(arguments[2]));
 	signal(SIGPIPE, SIG_IGN);
 	say("supervisor %d", getpid());
-	volatile pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t forked = fork();
-	if (forked == 0) {
-		int keep = request.gate;
-		for (int fd = 3; fd < 64; fd++)
-			if (fd != keep)
-				close(fd);
-		run_command(&request);
+	open_session(&request);
+	pid_t inner = fork();
+	if (inner == 0) {
+		dup2(request.gate, GATE_FD);
+		for (int fd = GATE_FD + 1; fd < 64; fd++)
+			close(fd);
+		close(STATUS_FD);
+		long command = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+		if (command == 0)
+			run_command(&request, arguments + 3);
+		if (command > 0)
+			session->told.command = (uint32_t)command;
+		_exit(command < 0 ? errno : 0);
 	}
-	*command = forked;
-	supervise(&request, -1, command);
+	supervise(&request, inner);
 }
