@@ -98,8 +98,9 @@ static void run(const struct request *request, char **command)
 	/* The supervisor: where the agent's end is not its own, and still the agent's child. */
 	if (request->home != NO_FD && fork_into(request->home, CLONE_PARENT) != 0)
 		_exit(0);
-	join_cgroups(request->homes);
+	/* Before anything of it can fail: the agent has to reap it. */
 	say("supervisor %d", getpid());
+	join_cgroups(request->homes);
 	open_session(request);
 	pid_t inner = fork_into(guarded(OWN_CGROUP) ? request->cgroup : NO_FD, 0);
 	if (inner == 0)

@@ -1,13 +1,18 @@
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CrashcartError, describe as inWords } from '../../src/base/errors.ts';
+import { createCgroup } from '../../src/linux/cgroup.ts';
+import { closeAll, type Fd } from '../../src/linux/kernel.ts';
 import { mountOf, parseMountinfo } from '../../src/linux/mountinfo.ts';
 import { readRecords } from '../../src/node-agent/mount/journal.ts';
 import { sessionsCgroup } from '../../src/node-agent/session/cgroup-path.ts';
+import { SessionMemory } from '../../src/node-agent/session/memory.ts';
+import { superviseCommand } from '../../src/node-agent/session/supervised.ts';
 import { sweepLeftovers } from '../../src/node-agent/session/sweep.ts';
+import { testCgroup } from './cgroups.ts';
 import { type Container, type ContainerOptions, startContainer } from './container.ts';
 import { type Agent, openAgent, openDeps, run, shell, start, Typist, traces } from './session.ts';
 
@@ -193,6 +198,34 @@ describe('a supervisor that is killed', () => {
     expect(['Z', 'gone']).toContain(stateOf(session.pid));
   });
 });
+
+describe('a supervisor that finds no way to its home', () => {
+  it('says why, and is no zombie afterwards', async () => {
+    await using container = await startContainer(agent.kernel);
+    const home = createCgroup(agent.deps.cgroups, `${testCgroup}/no-home`);
+    // No v1 cgroup, so there is no file `tasks`.
+    const nowhere = openSync('/', 'r') as Fd;
+    using memory = SessionMemory.create(agent.kernel);
+    const before = childrenOfOurs();
+    const request = { descriptors: { home: home.unified }, homes: [nowhere], values: {}, command: ['true'] };
+    try {
+      const failing = superviseCommand(agent.deps, { target: container.target, memory }, request).then(
+        ({ started, abandon }) => started.finally(abandon),
+      );
+      await expect(failing).rejects.toThrow('failed at "cgroup"');
+      expect(childrenOfOurs()).toEqual(before);
+    } finally {
+      closeAll(agent.kernel, nowhere);
+      home.close();
+      home.remove();
+    }
+  });
+});
+
+const childrenOfOurs = (): readonly string[] =>
+  readdirSync('/proc/self/task').flatMap((thread) =>
+    readFileSync(`/proc/self/task/${thread}/children`, 'utf8').split(' ').filter(Boolean),
+  );
 
 function stateOf(pid: number): string {
   try {

@@ -77,13 +77,9 @@ export async function superviseCommand(
     pid: Pid,
   ): Promise<{ readonly supervisorPid: Pid; readonly pidfd: Fd; readonly reaped: Promise<void> }> => {
     try {
-      // A child of ours: its pid is nobody else's until it was reaped.
-      const pidfd = openPidfd(kernel, pid);
-      return {
-        supervisorPid: pid,
-        pidfd,
-        reaped: pid === running.pid ? running.ended : entry.children.adopt(pid).ended,
-      };
+      // First of all, for whatever fails now it has to be reaped. Until it was, which is no sooner than we wait, its pid is nobody else's.
+      const reaped = pid === running.pid ? running.ended : entry.children.adopt(pid).ended;
+      return { supervisorPid: pid, pidfd: openPidfd(kernel, pid), reaped };
     } catch (error) {
       await started; // if it failed, it has said why
       throw hasErrno(error, 'ESRCH') ? endedEarly() : error; // else a signal has ended its command already
