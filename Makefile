@@ -38,7 +38,7 @@ bench: deps root images ## Benchmarks beside kubectl exec and kubectl debug
 bench-toolbox: deps root ## Builds, sizes and starts of the toolbox in every format (root)
 	@$(NODE) bench/toolbox.ts
 
-bench-enter: deps root images binaries ## Into a container beside nsenter, placing, and what 200 sessions weigh; two minutes (root)
+bench-enter: deps root images binaries ## Into a container beside nsenter, placing, and what 200 sessions weigh; four minutes (root)
 	@$(NODE) bench/enter/main.ts
 
 bench-scale: deps ## A thousand attached clients, five thousand agents on two gateways; no cluster, a few minutes

@@ -19,6 +19,8 @@ import { type Memory, memoryOf, memoryOfEmptyNode } from './memory.ts';
 
 export interface Crowd {
   readonly sessions: number;
+  readonly agentStarted: Memory;
+  /** A minute later: by then it has given back what only its start needed. */
   readonly agentIdle: Memory;
   readonly agentFull: Memory;
   /** After all of them have ended. */
@@ -33,6 +35,7 @@ export interface Crowd {
 
 /** A young process still collects what its start left behind. */
 const settleMs = 3_000;
+const idleMs = 60_000;
 
 export async function measureCrowd(sessions: number): Promise<Crowd> {
   await buildBundle(programs.agent);
@@ -57,6 +60,8 @@ export async function measureCrowd(sessions: number): Promise<Crowd> {
     return found;
   });
   await sleep(settleMs);
+  const agentStarted = memoryOf(agent.process.pid!);
+  await sleep(idleMs);
   const agentIdle = memoryOf(agent.process.pid!);
   const from = performance.now();
   const uids = await startAll(link, container, sessions);
@@ -70,6 +75,7 @@ export async function measureCrowd(sessions: number): Promise<Crowd> {
     sessions,
     seconds,
     emptyNode: await memoryOfEmptyNode(),
+    agentStarted,
     agentIdle,
     agentFull: memoryOf(agent.process.pid!),
     superblocks: new Set(commands.map(toolboxOf)).size,

@@ -1,4 +1,4 @@
-/** `make bench-enter`: the way into a container beside nsenter's, what placing costs, and what 200 sessions weigh. No cluster; two minutes. */
+/** `make bench-enter`: the way into a container beside nsenter's, what placing costs, and what 200 sessions weigh. No cluster; four minutes. */
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
@@ -98,7 +98,8 @@ function crowdTable(crowd: Crowd): string {
     '| | |',
     '|---|---|',
     `| superblocks of the toolbox | ${crowd.superblocks} |`,
-    `| memory of the agent (RSS; in brackets what no file backs), idle | ${both(crowd.agentIdle)} |`,
+    `| memory of the agent (RSS; in brackets what no file backs), just started | ${both(crowd.agentStarted)} |`,
+    `| a minute later, idle | ${both(crowd.agentIdle)} |`,
     `| with all of them | ${both(crowd.agentFull)}; RSS of each ${kb(each)} |`,
     `| after their end | ${both(crowd.agentAfter)} |`,
     `| of an empty Node program | ${both(crowd.emptyNode)} |`,

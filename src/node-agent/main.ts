@@ -19,6 +19,7 @@ import { openProcessDeps } from './session/deps.ts';
 import { readParents } from './session/parents.ts';
 import { sweepAgain, sweepLeftovers } from './session/sweep.ts';
 import { Registry } from './sessions/registry.ts';
+import { settleLater } from './settle.ts';
 import { findCgroupOfAnyContainer, openAllToolboxes, probeNode } from './startup.ts';
 import { runTunnels } from './tunnel/tunnels.ts';
 
@@ -113,7 +114,9 @@ async function run(config: Config, log: Logger, stop: AbortSignal): Promise<void
     },
   });
   log.info('ready for orders');
+  const unsettle = settleLater(kernel, log);
   await aborted(stop);
+  unsettle();
   await letGo(sessions, log);
   clearInterval(expiry);
   hangUp.abort();
