@@ -81,7 +81,8 @@ export function loadKernel(): Kernel {
   return {
     syscall(number, ...args) {
       const words = args.map(word);
-      const result: unknown = raw(number, ...Array.from({ length: 6 }, (_, at) => words[at]?.value ?? 0));
+      const [one, two, three, four, five, six] = words.map(({ value }) => value);
+      const result: unknown = raw(number, one ?? 0, two ?? 0, three ?? 0, four ?? 0, five ?? 0, six ?? 0);
       // The errno belongs to the call just made: nothing may come between.
       return result === -1 || result === -1n ? -koffi.errno() : Number(result);
     },

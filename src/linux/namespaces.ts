@@ -22,9 +22,18 @@ export function namespaceOf(pid: number | 'self', name: NamespaceName): string |
   }
 }
 
+const own = new Map<NamespaceName, string>();
+
+/** Of this process, which never changes one of its namespaces (decision D5): asked for until there was an answer. */
+export function ownNamespace(name: NamespaceName): string | undefined {
+  const found = own.get(name) ?? namespaceOf('self', name);
+  if (found !== undefined) own.set(name, found);
+  return found;
+}
+
 const differs = (pid: number, name: NamespaceName): boolean => {
   const theirs = namespaceOf(pid, name);
-  return theirs !== undefined && theirs !== namespaceOf('self', name);
+  return theirs !== undefined && theirs !== ownNamespace(name);
 };
 
 export interface NamespacesToJoin {

@@ -3,11 +3,15 @@ import { readFileSync } from 'node:fs';
 /** The one of the kernel's mandatory access controls that labels processes here. */
 export type SecurityModule = 'apparmor' | 'selinux';
 
-/** Found by what the kernel answers about ourselves: SELinux speaks in contexts, AppArmor in profiles. */
+let found: SecurityModule | undefined;
+
+/** Found by what the kernel answers about ourselves: SELinux speaks in contexts, AppArmor in profiles. One that has answered is there for good. */
 export function findSecurityModule(): SecurityModule | undefined {
+  if (found) return found;
   const label = labelOf('self');
   if (label === undefined || label === '') return undefined;
-  return label.split(':').length >= 4 ? 'selinux' : 'apparmor';
+  found = label.split(':').length >= 4 ? 'selinux' : 'apparmor';
+  return found;
 }
 
 /** Without AppArmor's mode: `cri-containerd.apparmor.d`; undefined where no module answers or the process is gone. */

@@ -84,24 +84,41 @@ interface Range {
 
 function ranges(filter: SeccompFilter, architecture: Architecture): readonly Range[] {
   const calls = [...syscallsOf(architecture)].sort(([, one], [, other]) => one - other);
+  const rules = rulesByName(filter.rules);
   const found: Range[] = [{ first: 0, code: [giveBack(filter.otherwise)] }];
   const add = (first: number, code: readonly Instruction[]): void => {
     if (!sameCode(found.at(-1)?.code, code)) found.push({ first, code });
   };
   for (const [name, number] of calls) {
-    add(number, decide(filter, name));
+    add(number, decide(rules.get(name) ?? [], filter.otherwise));
   }
   add((calls.at(-1)?.[1] ?? 0) + 1, [giveBack(filter.unknown)]);
   return found;
 }
 
 const sameCode = (one: readonly Instruction[] | undefined, other: readonly Instruction[]): boolean =>
-  JSON.stringify(one) === JSON.stringify(other);
+  one?.length === other.length &&
+  one.every(({ code, yes = 0, no = 0, k }, at) => {
+    const same = other[at];
+    return code === same?.code && k === same.k && yes === (same.yes ?? 0) && no === (same.no ?? 0);
+  });
 
-function decide({ rules, otherwise }: SeccompFilter, name: string): readonly Instruction[] {
+/** Those that name a call, in their order. */
+function rulesByName(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
+  const found = new Map<string, Rule[]>();
+  for (const rule of rules) {
+    for (const name of new Set(rule.names)) {
+      const known = found.get(name);
+      if (known) known.push(rule);
+      else found.set(name, [rule]);
+    }
+  }
+  return found;
+}
+
+function decide(rules: readonly Rule[], otherwise: Verdict): readonly Instruction[] {
   const code: Instruction[] = [];
-  for (const { names, verdict, when = [] } of rules) {
-    if (!names.includes(name)) continue;
+  for (const { verdict, when = [] } of rules) {
     if (when.length === 0) return [...code, giveBack(verdict)];
     code.push(...unless(when, [giveBack(verdict)]));
   }

@@ -10,7 +10,8 @@ import { sealProgram } from '../../linux/descriptors.ts';
 import { closeAll, type Fd, type Kernel } from '../../linux/kernel.ts';
 import { mapOwners } from '../../linux/mount.ts';
 import { ownLimits, withinLimits } from '../../linux/rlimits.ts';
-import { assembleFilter, type SeccompFilter } from '../../linux/seccomp/filter.ts';
+import type { SeccompFilter } from '../../linux/seccomp/filter.ts';
+import { filterProgram } from '../../linux/seccomp/programs.ts';
 import { labelRequest } from '../../linux/security-module.ts';
 import type { JournalledPlacements, Placement, Placements } from '../mount/placements.ts';
 import type { Toolboxes } from '../toolbox/toolboxes.ts';
@@ -153,7 +154,7 @@ function sealFilters(kernel: Kernel, filters: readonly SeccompFilter[]): { reado
   const close = (): void => closeAll(kernel, ...open);
   try {
     const architecture = process.arch === 'arm64' ? 'arm64' : 'x64';
-    for (const filter of filters) open.push(sealProgram(kernel, assembleFilter(filter, architecture), 'seccomp'));
+    for (const filter of filters) open.push(sealProgram(kernel, filterProgram(filter, architecture), 'seccomp'));
     return { open, [Symbol.dispose]: close };
   } catch (error) {
     close();

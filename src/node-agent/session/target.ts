@@ -3,7 +3,7 @@ import { CrashcartError, reasons } from '../../base/errors.ts';
 import { allCapabilities, type CapabilityMask } from '../../linux/capabilities.ts';
 import { hasErrno } from '../../linux/errno.ts';
 import type { Fd, Kernel } from '../../linux/kernel.ts';
-import { namespaceOf, namespacesToJoin } from '../../linux/namespaces.ts';
+import { namespaceOf, namespacesToJoin, ownNamespace } from '../../linux/namespaces.ts';
 import { pidfdHasExited } from '../../linux/pidfd.ts';
 import { type IdRange, isEnding, parseIdMap, parseProcessStatus, toHostId } from '../../linux/proc.ts';
 import { findSecurityModule, type SecurityModule } from '../../linux/security-module.ts';
@@ -45,7 +45,7 @@ export function examineTarget(kernel: Kernel, target: ProcessTarget): Surroundin
       ...(userNamespace === undefined ? {} : { userNamespace }),
       hostUid: (id) => hostId(maps[0], id, 'user'),
       hostGid: (id) => hostId(maps[1], id, 'group'),
-      seesNode: namespaceOf(pid, 'pid') === namespaceOf('self', 'pid'),
+      seesNode: namespaceOf(pid, 'pid') === ownNamespace('pid'),
       available: join.user ? allCapabilities(lastCapability()) : ownCapabilities(),
       [Symbol.dispose]: close,
     };
@@ -74,7 +74,7 @@ export function hasEnded(kernel: Kernel, { pid, pidfd }: ProcessTarget): boolean
 
 /** A process in the host's or the agent's own mount namespace is no container, but a virtual machine's monitor or a sandbox. */
 function requireContainer(mountNamespace: string | undefined): void {
-  const outside = [namespaceOf('self', 'mnt'), ...(namespaceOf(1, 'mnt') === undefined ? [] : [namespaceOf(1, 'mnt')])];
+  const outside = [ownNamespace('mnt'), namespaceOf(1, 'mnt')];
   if (mountNamespace !== undefined && !outside.includes(mountNamespace)) return;
   throw new CrashcartError(
     reasons.ContainerUnsupported,
@@ -96,5 +96,10 @@ function hostId(map: readonly IdRange[] | undefined, id: number, what: string): 
 
 const lastCapability = (): number => Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
 
-const ownCapabilities = (): CapabilityMask =>
-  parseProcessStatus(readFileSync('/proc/self/status', 'utf8')).capabilities.permitted;
+let own: CapabilityMask | undefined;
+
+/** This process never gives one up: read once. */
+function ownCapabilities(): CapabilityMask {
+  own ??= parseProcessStatus(readFileSync('/proc/self/status', 'utf8')).capabilities.permitted;
+  return own;
+}

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CrashcartError, reasons } from '../../base/errors.ts';
 import { hasErrno } from '../../linux/errno.ts';
-import { namespaceOf } from '../../linux/namespaces.ts';
+import { namespaceOf, ownNamespace } from '../../linux/namespaces.ts';
 import { isEnding, type ProcessStatus, parseProcessStatus, parseRelations } from '../../linux/proc.ts';
 import { labelOf } from '../../linux/security-module.ts';
 import type { Privileges } from './profile.ts';
@@ -28,7 +28,7 @@ export function verifyProcess(pid: number, expected: Expected): void {
     ...(['pid', 'net', 'user'] as const)
       .filter((name) => namespaceOf(pid, name) !== namespaceOf(expected.target.pid, name))
       .map((name) => `${name} namespace`),
-    ...(namespaceOf(pid, 'mnt') === namespaceOf('self', 'mnt') ? ['mount namespace'] : []),
+    ...(namespaceOf(pid, 'mnt') === ownNamespace('mnt') ? ['mount namespace'] : []),
     ...(isInside(cgroups, expected.cgroup) ? [] : ['cgroup']),
   ];
   if (differences.length === 0) return;
