@@ -223,7 +223,7 @@ export async function followServingCertificate(
       const found = await readSecret(client, namespace, servingSecret);
       const pair = found && pairOf(found);
       const until = pair && expiresAtMs(pair);
-      if (pair && until !== undefined && pair.cert !== last) {
+      if (pair && pair.key !== '' && until !== undefined && pair.cert !== last) {
         onChange(pair, until);
         last = pair.cert;
         log.info('serving certificate loaded', { until: new Date(until).toISOString() });

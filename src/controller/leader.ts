@@ -56,6 +56,8 @@ export class Leader {
 
   async run(signal: AbortSignal): Promise<void> {
     const { sessions, agents, reconciler, orphans, profiles, policies } = this.#options;
+    await Promise.race([sessions.synced, aborted(signal)]);
+    for (const session of sessions.values()) reconciler.inherit(session);
     const stops = [
       sessions.onChange((change) => {
         if (change.type === 'deleted') reconciler.forget(change.object);
@@ -68,7 +70,6 @@ export class Leader {
     ];
     const resync = setInterval(() => this.#addAll(), resyncMs);
     try {
-      await Promise.race([sessions.synced, aborted(signal)]);
       this.#addAll();
       while (!signal.aborted) {
         await orphans.sweep();

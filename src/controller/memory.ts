@@ -16,8 +16,10 @@ export interface Remembered {
   podTold?: boolean;
   /** What is known of its recording from the node's list and the store: newer than what the session's own end said. */
   recorded?: RecordingStatus;
-  /** A status that is only a step on the way (settle.ts), and since when it waits; monotonic milliseconds. */
-  passing?: { readonly phase: Phase | undefined; readonly sinceMs: number };
+  /** A status that is only a step on the way (settle.ts), since when it waits, and the first such since one was written; monotonic milliseconds. */
+  passing?: { readonly phase: Phase | undefined; readonly sinceMs: number; readonly firstMs: number };
+  /** It was there when this leader began, at this time; monotonic milliseconds. */
+  inheritedAtMs?: number;
   /** The longest duration that an Event has told of; milliseconds. */
   extendedToMs?: number;
   /** Its start was counted. */

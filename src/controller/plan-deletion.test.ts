@@ -50,6 +50,11 @@ test('the finalizer goes at once when nothing was ever told to an agent', () => 
   );
 });
 
+test('nothing is known of a session without a status that was there before this leader', () => {
+  expect(planned({ session: deleted({}), inherited: true })).toEqual(['requeueAfter']);
+  expect(planned({ session: deleted(placed({ phase: 'Pending' })), inherited: true })).toEqual(['requeueAfter']);
+});
+
 test('a session that was told to an agent a moment ago is not "never told", whatever the status says', () => {
   const agent = { connected: false, absentMs: 0 } as const;
   expect(planned({ session: deleted({}), dispatched: true, agent })).toEqual(['requeueAfter']);

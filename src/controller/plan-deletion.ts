@@ -17,6 +17,7 @@ export function planDeletion(situation: Situation): readonly Action[] {
   if (observed) return endOnAgent(situation, observed, node ?? '');
   const proven = session.status?.conditions?.some((each) => each.type === 'CleanedUp' && each.status === 'True');
   const neverSent = !dispatched && (!node || session.status?.phase === 'Pending');
+  if (neverSent && !proven && situation.inherited) return [{ type: 'requeueAfter', ms: retryMs }];
   if (neverSent || proven) return [{ type: 'removeFinalizer' }];
   if (agent.connected) {
     // Not in its list: it never started, or the agent was restarted and has swept.

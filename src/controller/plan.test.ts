@@ -26,6 +26,14 @@ describe('a node without an agent', () => {
     expect(eventsOf(actions)).toEqual(['Warning NoAgent']);
   });
 
+  test('does not say that nothing was started, when a leader before may have had it started', () => {
+    const session = makeSession({ metadata: { creationTimestamp: secondsAgo(20) } });
+    const away = { connected: false, absentMs: 20_000 } as const;
+    const cleanedUp = (inherited: boolean) =>
+      conditionOf(statusOf(plan(makeSituation({ session, agent: away, inherited }))), 'CleanedUp')?.status;
+    expect([cleanedUp(true), cleanedUp(false)]).toEqual(['Unknown', 'True']);
+  });
+
   test('counts from the start of this controller, not from the age of an old session', () => {
     const session = makeSession({ metadata: { creationTimestamp: secondsAgo(3_600) } });
     expect(requeueOf(plan(makeSituation({ session, agent })))).toBe(17_000);

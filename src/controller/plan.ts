@@ -81,7 +81,7 @@ function isSweptSince({ session, agent }: Situation): boolean {
 /** The agent has it: its word is the truth about what runs. */
 function planObserved(situation: Situation, observed: ObservedSession): readonly Action[] {
   const { session, recorded, nowMs } = situation;
-  const status = resumed(situation)
+  const status = resumed(situation, observed)
     .observed(observed)
     .recorded(observed.recording, recorded)
     .lasting(observed.maxDurationMs)
@@ -101,11 +101,12 @@ function planObserved(situation: Situation, observed: ObservedSession): readonly
 }
 
 /** What a leader that died had told the agent and not yet written down, as far as it can still be found out. */
-function resumed({ session, pod, profile, nowMs }: Situation): StatusBuilder {
+function resumed({ session, pod, profile, nowMs }: Situation, { podUid }: ObservedSession): StatusBuilder {
   const builder = new StatusBuilder(session, nowMs);
   const { metadata, spec, status } = session;
   if (status?.podUID !== undefined || typeof pod !== 'object') return builder;
-  const found = resolveTarget(metadata.namespace, spec.target.pod, pod, undefined);
+  // Another pod may have taken the name meanwhile.
+  const found = resolveTarget(metadata.namespace, spec.target.pod, pod, podUid);
   if (found.ok && found.target.node === status?.nodeName) builder.resolved(found.target);
   return profile === 'absent' ? builder : builder.ruledBy(profile.generation, effective(spec, profile.bounds));
 }
@@ -201,7 +202,7 @@ function planStart(situation: Situation): readonly Action[] {
   return [
     { type: 'dispatch', node: target.node, desired },
     { type: 'patchStatus', status: next },
-    ...earlyExtensionEvents(session),
+    ...earlyExtensionEvents(session, effective(spec, profile.bounds).maxDuration),
   ];
 }
 
@@ -272,7 +273,8 @@ function fail(situation: Situation, failure: Failure, target?: ResolvedTarget): 
   const builder = new StatusBuilder(session, nowMs).failed(failure);
   if (target) builder.resolved(target);
   else if (!session.status?.nodeName) builder.condition({ type: 'TargetResolved', status: 'False', ...failure });
-  if (situation.refusal || !isHandedOver(situation)) builder.nothingStarted();
+  const unsure = situation.inherited && !(agent.connected && agent.sessions === 'listed');
+  if (situation.refusal || !(isHandedOver(situation) || unsure)) builder.nothingStarted();
   else if (agent.connected) builder.swept();
   else builder.cleanupUnknown();
   const status = builder.build();

@@ -17,6 +17,7 @@ class World {
   readonly calls: string[] = [];
   readonly statuses: DebugSessionStatus[] = [];
   readonly events: string[] = [];
+  takesEvents = true;
   sessions: Map<string, ObservedSession> | undefined = new Map();
   link: AgentLink | undefined = this.makeLink();
   absentMs = 1_000;
@@ -61,8 +62,9 @@ class World {
     placements: { seal: (_uid, node) => `seal of ${node}`, nodeOf: () => this.shownAt },
     presence: { absentMs: () => this.absentMs },
     events: {
-      record: (about, { reason }) => {
+      record: (about, { reason }, _related, onWritten) => {
         this.events.push(`${about.kind} ${reason}`);
+        if (this.takesEvents) onWritten?.();
       },
       flush: async () => {},
     },
@@ -189,6 +191,29 @@ describe('a leader that died between its order and the status', () => {
     await world.reconcile();
     expect(world.statuses[0]).toMatchObject({ phase: 'Running', nodeName: 'node-a' });
     expect(world.events).toEqual(['DebugSession DebugSessionStarted']);
+  });
+
+  test('leaves a session whose pod has been replaced by another one of its name: that one is told nothing', async () => {
+    const world = next();
+    world.sessions = new Map([[observed.uid, { ...observed, podUid: 'the-one-before' }]]);
+    await world.reconcile();
+    world.nowMs += settleMs;
+    await world.reconcile();
+    expect(world.statuses[0]).toMatchObject({ phase: 'Running', nodeName: 'node-a' });
+    expect(world.statuses[0]).not.toHaveProperty('podUID');
+    expect(world.events).toEqual(['DebugSession DebugSessionStarted']);
+  });
+
+  test('leaves a session that is deleted before its agent has found the next one: it is not let go of for a minute', async () => {
+    const world = new World();
+    world.sessions = undefined;
+    const session = makeSession({ metadata: { deletionTimestamp: secondsAgo(0) } });
+    world.reconciler.inherit(session);
+    await expect(world.reconcile(session)).resolves.toEqual({ requeueAfterMs: 2_000 });
+    expect(world.calls).toEqual([]);
+    world.nowMs += 60_000;
+    await world.reconcile(session);
+    expect(world.calls).toEqual(['release']);
   });
 
   test('leaves a session that runs and is deleted: it is ended on its node before the object goes', async () => {
@@ -392,3 +417,37 @@ test('an agent that says again and again that a session is shorter makes no more
   }
   expect(world.events).toEqual(['DebugSession DebugSessionExtended', 'Pod DebugSessionExtended']);
 });
+
+test('an agent that says one step after the other does not keep them all from being written', async () => {
+  const world = new World();
+  await world.reconcile();
+  const phases = ['Preparing', 'Running'] as const;
+  for (let turn = 0; world.statuses.length === 0 && turn < 20; turn++) {
+    world.nowMs += settleMs - 100;
+    world.sessions = new Map([[accepted.uid, makeObserved({ phase: phases[turn % 2] ?? 'Running' })]]);
+    await world.reconcile();
+  }
+  expect(world.statuses).toHaveLength(1);
+  expect(world.nowMs).toBeLessThanOrEqual(4 * settleMs);
+});
+
+test.each([
+  [true, ['Pod DebugSessionStarted', 'DebugSession DebugSessionEnded']],
+  [false, ['Pod DebugSessionStarted', 'DebugSession DebugSessionEnded', 'Pod DebugSessionEnded']],
+])(
+  'the pod is told of an end when the Event of its start could not be written (written: %s)',
+  async (takesEvents, events) => {
+    const world = new World();
+    world.takesEvents = takesEvents;
+    await handOver(world);
+    world.sessions = new Map([[accepted.uid, makeObserved({ phase: 'Running' })]]);
+    for (let turn = 0; turn < 2; turn++) {
+      await world.reconcile();
+      world.nowMs += settleMs;
+    }
+    const exit = { code: 0, reason: reasons.Completed, at: secondsAgo(0) };
+    world.sessions = new Map([[accepted.uid, makeObserved({ phase: 'Finished', exit, cleanedUp: true })]]);
+    await world.reconcile();
+    expect(world.events).toEqual(events);
+  },
+);

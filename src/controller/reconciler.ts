@@ -16,7 +16,7 @@ import { needsPod, plan } from './plan.ts';
 import type { PolicyGuard } from './policy-guard.ts';
 import type { Presence } from './presence.ts';
 import type { Outcome } from './queue.ts';
-import { isPassing, settleMs } from './settle.ts';
+import { isPassing, mostSettleMs, settleMs } from './settle.ts';
 import { type Action, type AgentState, agentAwayMs, agentLossMs, type Situation } from './situation.ts';
 
 export interface ReconcilerOptions {
@@ -86,6 +86,11 @@ export class Reconciler {
     this.#options.memory.of(uid).recorded = status;
   }
 
+  /** This controller has just become the leader, and the session is older than that. */
+  inherit({ metadata }: DebugSession): void {
+    this.#options.memory.of(metadata.uid).inheritedAtMs = this.#options.clock();
+  }
+
   /** The object is gone from the API server. */
   forget(session: DebugSession): void {
     this.#options.memory.forget(session.metadata.uid);
@@ -111,6 +116,7 @@ export class Reconciler {
       observed,
       companyForMs: companyForMs(remembered, observed, clock()),
       dispatched: remembered.dispatched !== undefined,
+      inherited: clock() - (remembered.inheritedAtMs ?? -Infinity) < agentAwayMs,
       podTold: remembered.podTold ?? false,
       ...(remembered.refusal ? { refusal: remembered.refusal } : {}),
       agentLossMs: lossMs,
@@ -179,11 +185,13 @@ export class Reconciler {
     }
     const { phase } = status;
     const { passing } = remembered;
-    const waits = passing?.phase === phase && passing ? passing : { phase, sinceMs: clock() };
+    const now = clock();
+    const waits =
+      passing?.phase === phase && passing ? passing : { phase, sinceMs: now, firstMs: passing?.firstMs ?? now };
     remembered.passing = waits;
     const isHandedOver = phase === 'Preparing';
     if (isHandedOver) remembered.handedOver = status;
-    const ms = waits.sinceMs + settleMs - clock();
+    const ms = Math.min(waits.sinceMs + settleMs, waits.firstMs + mostSettleMs) - now;
     if (ms <= 0) return actions;
     const rest = actions.filter(({ type }) => type !== 'patchStatus' && (type !== 'event' || isHandedOver));
     return [...rest, { type: 'requeueAfter', ms }];
@@ -331,8 +339,9 @@ export class Reconciler {
     const pod = podUid && { apiVersion: 'v1', kind: 'Pod', namespace, name: session.spec.target.pod.name, uid: podUid };
     if (about !== 'pod' || !pod) events.record(itself, text, pod || undefined);
     if (about === 'session' || !pod) return;
-    events.record(pod, text, itself);
-    if (reason === 'DebugSessionStarted') remembered.podTold = true;
+    events.record(pod, text, itself, () => {
+      if (reason === 'DebugSessionStarted') remembered.podTold = true;
+    });
   }
 
   #logger({ metadata, spec }: DebugSession): Logger {

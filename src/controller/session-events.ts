@@ -60,9 +60,9 @@ export function extensionEvent(
 }
 
 /** One that was extended before any agent had it; by how much is not known any more. */
-export function earlyExtensionEvents(session: DebugSession): readonly EventAction[] {
+export function earlyExtensionEvents(session: DebugSession, maxDuration: string): readonly EventAction[] {
   if (!session.spec.extendedBy) return [];
-  const message = `${sessionOf(session)} was extended${byWhom(session)} before it began: it may last ${session.spec.maxDuration} from its start`;
+  const message = `${sessionOf(session)} was extended${byWhom(session)} before it began: it may last ${maxDuration} from its start`;
   return [event('Normal', 'DebugSessionExtended', message)];
 }
 

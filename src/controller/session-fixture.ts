@@ -111,6 +111,7 @@ export const makeSituation = (changes: Partial<Situation> = {}): Situation => ({
   companyForMs: 0,
   agentLossMs: 300_000,
   dispatched: false,
+  inherited: false,
   podTold: false,
   profile: makeProfile(),
   policies: { intact: true, sinceMs: 0 },

@@ -2,6 +2,8 @@ import { type DebugSessionStatus, isTerminal } from '../api/debug-session.ts';
 
 /** A step on the way waits this long for the next one, and is written with it. */
 export const settleMs = 500;
+/** However many steps there are: an agent that says one after the other must not keep all of them from being written. */
+export const mostSettleMs = 3 * settleMs;
 
 /**
  * Whether `next` is only a step on the way from what was written last, about which the agent will very likely say more within `settleMs`: a session

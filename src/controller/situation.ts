@@ -26,6 +26,11 @@ export interface Situation {
   readonly companyForMs: number;
   /** This controller has handed it to an agent, which accepted. */
   readonly dispatched: boolean;
+  /**
+   * It was there when this controller began to lead, a moment ago: the one before may have handed it over and not written it down, and
+   * the agent that has it may still be on its way to us.
+   */
+  readonly inherited: boolean;
   /** The Event of its start on its pod is this controller's. */
   readonly podTold: boolean;
   /** The agent refused it for good. */

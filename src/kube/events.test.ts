@@ -40,6 +40,29 @@ test('an Event names the other object that it is about', async () => {
   expect(requests[0]?.body).toMatchObject({ involvedObject: about, related });
 });
 
+test('the same text on a pod about two sessions of one name is two Events', async () => {
+  const { events, requests } = recorder();
+  const session = { apiVersion: 'crashcart.dev/v1alpha1', kind: 'DebugSession', namespace: 'n', name: 's' } as const;
+  for (const uid of ['v', 'w']) events.record(about, text, { ...session, uid });
+  await events.flush();
+  expect(new Set(requests.map(({ body }) => (body as { metadata: { name: string } }).metadata.name)).size).toBe(2);
+});
+
+test('what was written is told, and what was not is not', async () => {
+  let isDown = true;
+  const { events } = recorder(() => {
+    if (isDown) throw new KubeError(503, 'ServiceUnavailable', 'later');
+    return {};
+  });
+  const written: string[] = [];
+  events.record(about, text, undefined, () => written.push('first'));
+  await events.flush();
+  isDown = false;
+  events.record({ ...about, uid: 'u2' }, text, undefined, () => written.push('second'));
+  await events.flush();
+  expect(written).toEqual(['second']);
+});
+
 test('a repetition counts up the Event that is there, also one of a leader before', async () => {
   const { events, requests } = recorder(({ method }) => {
     if (method === 'POST') throw new KubeError(409, 'AlreadyExists', 'there');

@@ -21,8 +21,11 @@ export interface EventText {
 }
 
 export interface EventRecorder {
-  /** Writes it in the background; never throws. The same text on the same object is one Event with a count. `related`: what else it is about. */
-  record(about: ObjectReference, text: EventText, related?: ObjectReference): void;
+  /**
+   * Writes it in the background; never throws. The same text on the same object is one Event with a count. `related`: what else it is about.
+   * `onWritten` is called once it stands there, and never, where it could not be written.
+   */
+  record(about: ObjectReference, text: EventText, related?: ObjectReference, onWritten?: () => void): void;
   /** Resolves when everything that was recorded is written, or has failed. */
   flush(): Promise<void>;
 }
@@ -89,8 +92,8 @@ export function createEventRecorder({
   };
 
   return {
-    record(about, text, related) {
-      const name = eventName(about, text);
+    record(about, text, related, onWritten) {
+      const name = eventName(about, text, related);
       const at = now().getTime();
       const before = counts.get(name);
       if ((before && at - before.at < repeatMs) || inFlight.size >= maxInFlight) return;
@@ -100,6 +103,7 @@ export function createEventRecorder({
       const oldest = counts.keys().next().value;
       if (counts.size > maxRemembered && oldest !== undefined) counts.delete(oldest);
       const writing = write({ about, text, related }, name, count)
+        .then(onWritten)
         .catch((caught) =>
           log.warn('event not written', { event: text.reason, object: about.name, error: describe(caught) }),
         )
@@ -113,9 +117,9 @@ export function createEventRecorder({
 }
 
 /** Made of what it says, so that another leader that says it again meets the same Event. */
-function eventName(about: ObjectReference, { reason, message }: EventText): string {
+function eventName(about: ObjectReference, { reason, message }: EventText, related?: ObjectReference): string {
   const hash = createHash('sha256')
-    .update(`${about.kind}\0${about.uid}\0${reason}\0${message}`)
+    .update(`${about.kind}\0${about.uid}\0${related?.uid ?? ''}\0${reason}\0${message}`)
     .digest('hex')
     .slice(0, 16);
   return `${about.name.slice(0, 230)}.${hash}`;

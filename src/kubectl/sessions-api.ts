@@ -64,9 +64,16 @@ async function postPatiently(api: ApiClient, session: NewSession, options: Creat
     } catch (caught) {
       // A proxy may say 503 for a request that went through: the name is ours, and the annotation tells that the object is, too.
       if (tries > 0 && isCode(caught, 409)) return await ours(api, session, caught);
-      if (!isCode(caught, 503) || signal.aborted || performance.now() - startedAt > patienceMs) throw caught;
-      if (tries === 0) onNotYet();
-      await backoff.wait(signal);
+      const isNotYet = isCode(caught, 503);
+      if (isNotYet && performance.now() - startedAt < patienceMs) {
+        if (tries === 0) onNotYet();
+        await backoff.wait(signal);
+        if (!signal.aborted) continue;
+      }
+      // A request may have gone through all the same: nobody would ever come for that session.
+      if (isNotYet || tries > 0)
+        await deleteSession(api, session.metadata.namespace, session.metadata.name).catch(() => undefined);
+      throw caught;
     }
   }
 }

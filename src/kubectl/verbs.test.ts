@@ -1,6 +1,8 @@
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiDouble, type StoredSession } from '../../test/support/api-double.ts';
-import { runPlugin } from '../../test/support/plugin-process.ts';
+import { eventually } from '../../test/support/eventually.ts';
+import { runPlugin, startPlugin } from '../../test/support/plugin-process.ts';
 import { ScriptedShell } from '../../test/support/scripted-shell.ts';
 
 // Each test starts processes, on a machine that may be busy with others.
@@ -217,6 +219,19 @@ test.each([
   expect([code, stderr]).toEqual([0, 'the API server is not ready for sessions yet: trying again\n']);
   expect(api.requests.filter(({ method }) => method === 'POST')).toHaveLength(2);
   expect(api.only.spec).toMatchObject({ target: { pod: { name: 'web-0' } } });
+});
+
+test('one that never gets ready is given up, and nothing is left behind that a proxy may have let through', async () => {
+  api.refuseCreateOnce = { ...notReady, stored: true };
+  const { child, exited } = startPlugin(api, ['web-0', '--', 'true']);
+  const said = text(child.stderr!);
+  await eventually(() => expect(api.sessions.size).toBe(1));
+  api.refuseCreate = notReady;
+  child.kill('SIGINT');
+  expect(await exited).not.toBe(0);
+  expect(await said).toMatch(/trying again\nerror: .*Kind=DebugSession not found/);
+  expect(api.requests.filter(({ method }) => method === 'POST').length).toBeLessThanOrEqual(2);
+  expect(api.sessions.size).toBe(0);
 });
 
 test('so is one that does not fill in who extends a session, and only then', async () => {

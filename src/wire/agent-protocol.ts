@@ -131,8 +131,9 @@ export interface ObservedSession {
   readonly recording?: ObservedRecording;
   /** As it was told last: `PUT` again with another one extends the session. */
   readonly maxDurationMs?: number;
-  /** As it came with the order. */
+  /** As they came with the order. */
   readonly placement?: string;
+  readonly podUid?: string;
   /** True once nothing of it is left on the node: proven, not assumed. */
   readonly cleanedUp: boolean;
   /** What the teardown could not remove, when it could not. */

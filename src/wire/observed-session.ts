@@ -46,6 +46,7 @@ export function parseObservedSession(value: unknown): ObservedSession {
     ...session.optional('recording', parseRecording),
     ...session.optional('maxDurationMs', (fields, name) => fields.integer(name, 0, Number.MAX_SAFE_INTEGER)),
     ...session.optional('placement', (fields, name) => fields.text(name, limits.placementLength)),
+    ...session.optional('podUid', (fields, name) => fields.text(name, 63)),
     cleanedUp: session.flag('cleanedUp'),
     ...session.optional('leftovers', (fields, name) => fields.text(name, maxMessageLength)),
   };

@@ -24,6 +24,15 @@ test('a session is started once however often it is ordered, and not again after
   expect(launch).toHaveBeenCalledTimes(1);
 });
 
+test('a session does not change its pod, whatever a later order says', async () => {
+  const { registry } = setUp();
+  const first = desired('a');
+  registry.put(first, {});
+  const other = { ...first, pod: { ...first.pod, uid: 'another' } };
+  expect(() => registry.put(other, {})).toThrow(expect.objectContaining({ reason: 'PodReplaced' }));
+  expect(registry.list()).toMatchObject([{ uid: 'a', podUid: first.pod.uid }]);
+});
+
 test('the seal that came with an order is shown with its session, to its end', async () => {
   const { registry, processes } = setUp();
   expect(registry.put(desired('a', { placement: 'seal' }), {}).placement).toBe('seal');

@@ -45,11 +45,17 @@ export class Registry implements Sessions {
 
   put(desired: DesiredSession, context: PutContext): ObservedSession {
     const known = this.#sessions.get(desired.uid);
+    const record = known?.observe() ?? this.#records.get(desired.uid);
+    if (record && record.podUid !== desired.pod.uid) {
+      throw new CrashcartError(
+        reasons.PodReplaced,
+        'The session was begun in another pod of that name, which this one has replaced: start another one.',
+      );
+    }
     if (known) {
       known.update(desired);
       return known.observe();
     }
-    const record = this.#records.get(desired.uid);
     if (record) return record;
     this.#refuse(desired);
     const session = this.#create(desired, context);

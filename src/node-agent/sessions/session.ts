@@ -77,7 +77,7 @@ export class Session {
   }
 
   observe(): ObservedSession {
-    const { uid, namespace, name, placement } = this.desired;
+    const { uid, namespace, name, pod, placement } = this.desired;
     const clients = this.#io?.clients ?? [];
     const recording = this.#recording?.observe();
     return {
@@ -88,6 +88,7 @@ export class Session {
       ...(this.active ? { clients } : {}),
       maxDurationMs: this.#maxDurationMs,
       ...(placement === undefined ? {} : { placement }),
+      podUid: pod.uid,
       ...(recording ? { recording } : {}),
       ...observation(this.#state),
     };
