@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Children } from './children.ts';
 import { openPipe } from './descriptors.ts';
 import { closeAll, type Fd, loadKernel } from './kernel.ts';
@@ -56,6 +56,21 @@ test('who waits for a child is kept alive by it, and by one that was given up no
   expect(exit('child.kill(); await child.ended; process.exitCode = 7;')).toBe(7);
   expect(exit('child.giveUp(); process.exitCode = 7;')).toBe(7);
 });
+
+test('a child that ends before anybody listens for its signal is seen at once, not by the timer', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  const listen = vi.spyOn(process, 'on').mockImplementationOnce((_, listener) => {
+    spawnSync('/bin/sleep', ['0.1']);
+    return process.addListener('SIGCHLD', listener);
+  });
+  try {
+    await new Children(kernel).start({ path: '/bin/true', argv: ['true'], env, descriptors: [] }).ended;
+    expect(listen).toHaveBeenCalledOnce();
+  } finally {
+    listen.mockRestore();
+    vi.useRealTimers();
+  }
+}, 10_000);
 
 test('a child that has ended is reaped, whether somebody waits for it or has given it up', async () => {
   const { read, write } = openPipe(kernel);

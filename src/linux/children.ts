@@ -105,6 +105,8 @@ export class Children {
     if (wanted && this.#timer === undefined) {
       this.#timer = setInterval(this.#look, lookIntervalMs);
       process.on('SIGCHLD', this.#look);
+      // Its signal may have come before: then only the timer would tell, a quarter of a second later.
+      setImmediate(this.#look);
     } else if (!wanted && this.#timer !== undefined) {
       clearInterval(this.#timer);
       this.#timer = undefined;
