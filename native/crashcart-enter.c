@@ -44,12 +44,13 @@ static void inner_half(const struct request *request, char **command)
 	load_filters(request);
 	join_namespaces(request);
 	place_in_session(request);
+	/* Before the limits, which may leave no descriptor above it. */
+	check("descriptors", dup2(request->gate, GATE_FD) == GATE_FD, "dup2(gate)");
 	limit_resources(request);
 	drop_privileges(request);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* the change of user has taken it back */
 	take_label(request);
 	/* What the next process must not have is closed before it exists, and what it needs to wait closes by its exec. */
-	check("descriptors", dup2(request->gate, GATE_FD) == GATE_FD, "dup2(gate)");
 	check("descriptors", !guarded(CLOSE_DESCRIPTORS) || syscall(SYS_close_range, GATE_FD + 1, ~0U, 0) == 0, "close_range");
 	check("descriptors", syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range(CLOSE_RANGE_CLOEXEC)");
 	/* As the user, so that a directory that is closed to it stays closed; and with nothing open that a path could lead through. */

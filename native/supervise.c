@@ -46,7 +46,9 @@ static void record(int status)
 
 static int open_pidfd(pid_t pid)
 {
-	return (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	check("pidfd", fd >= 0, "pidfd_open"); /* nothing else tells us of its end */
+	return fd;
 }
 
 /* The inner half has ended. Only now is the command spoken of, and only by us. */
@@ -98,12 +100,12 @@ static int watch_lease(const struct request *request)
 	uint64_t lease = load(session->asked.lease), now = nanoseconds(CLOCK_BOOTTIME);
 	if (lease == 0)
 		return -1;
-	if (now >= lease + REMEMBER_NS)
-		_exit(0);
 	if (now >= lease && !(session->told.flags & LEASE_OVER)) {
 		tell(LEASE_OVER);
 		kill_session(request);
 	}
+	if (now >= lease + REMEMBER_NS)
+		_exit(0);
 	uint64_t left = ((now < lease ? lease : lease + REMEMBER_NS) - now) / NS_PER_MS + 1;
 	return left < LONGEST_MS ? (int)left : LONGEST_MS;
 }

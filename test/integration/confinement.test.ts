@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shippedProfiles } from '../../src/api/profile-rules.ts';
+import { resourceNumber } from '../../src/linux/rlimits.ts';
 import { compileStatic } from '../support/compile.ts';
 import { cgroupDirectories, testCgroup } from './cgroups.ts';
 import { type ContainerOptions, startContainer } from './container.ts';
@@ -127,6 +128,15 @@ describe('resource limits', () => {
     });
     const script = 'ulimit -Sn; ulimit -Hn; ulimit -c';
     expect((await run(agent, container, shell(script))).stdout).toBe('77\n88\n0\n');
+  });
+
+  it('may leave hardly a descriptor, and a session starts all the same', async () => {
+    await using container = await startContainer(agent.kernel);
+    // runc itself could start nothing with so few.
+    const rlimits = [{ resource: resourceNumber('RLIMIT_NOFILE') ?? 0, soft: 4n, hard: 4n }];
+    const { target } = container;
+    const narrow = { ...container, target: { ...target, spec: { ...target.spec, rlimits } } };
+    expect(await run(agent, narrow, ['echo', 'in'])).toMatchObject({ code: 0, stdout: 'in\n' });
   });
 });
 
