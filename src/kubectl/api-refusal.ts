@@ -18,6 +18,10 @@ export class ApiRefusal extends CrashcartError {
   }
 }
 
+/** Whether it is a refusal with this HTTP status. */
+export const isCode = (caught: unknown, code: number): caught is ApiRefusal =>
+  caught instanceof ApiRefusal && caught.code === code;
+
 /** What was asked for, for the sentence about its refusal. */
 export interface Request {
   readonly verb: 'create' | 'get' | 'list' | 'patch' | 'delete' | 'attach';
@@ -79,9 +83,7 @@ const seeService = `see "kubectl get apiservice ${apiServiceName}"`;
 
 /** There is no such group, version or resource in this API server, which is another thing than no such object. */
 export const isNoSuchApi = (caught: unknown): boolean =>
-  caught instanceof ApiRefusal &&
-  caught.code === 404 &&
-  /could not find the requested resource|page not found/.test(caught.message);
+  isCode(caught, 404) && /could not find the requested resource|page not found/.test(caught.message);
 
 function missing(refusal: ApiRefusal, { verb, resource, namespace, name }: Request): string {
   if (refusal.kind === 'namespaces' || /^namespaces "/.test(refusal.message)) {

@@ -4,7 +4,7 @@ import { apiVersion, auditIdAnnotation, extenderMissing, plural, requesterMissin
 import { Backoff } from '../base/backoff.ts';
 import { CrashcartError, reasons } from '../base/errors.ts';
 import type { ApiClient } from './api-client.ts';
-import { ApiRefusal, explain } from './api-refusal.ts';
+import { ApiRefusal, explain, isCode } from './api-refusal.ts';
 import type { NewSession } from './new-session.ts';
 import { whoAmI } from './whoami.ts';
 
@@ -78,8 +78,6 @@ async function postPatiently(api: ApiClient, session: NewSession, options: Creat
   }
 }
 
-const isCode = (caught: unknown, code: number): boolean => caught instanceof ApiRefusal && caught.code === code;
-
 async function ours(api: ApiClient, { metadata }: NewSession, conflict: unknown): Promise<DebugSession> {
   const found = await getSession(api, metadata.namespace, metadata.name);
   if (found.metadata.annotations?.[auditIdAnnotation] !== metadata.annotations[auditIdAnnotation]) throw conflict;
@@ -112,7 +110,7 @@ export async function peekSession(api: ApiClient, namespace: string, name: strin
   try {
     return asSession(await api.send({ path: path(namespace, name) }));
   } catch (caught) {
-    if (caught instanceof ApiRefusal && caught.code === 404) return undefined;
+    if (isCode(caught, 404)) return undefined;
     throw caught;
   }
 }

@@ -2,7 +2,7 @@ import { arch, platform } from 'node:process';
 import manifest from '../../package.json' with { type: 'json' };
 import { apiVersion, subresourceApiVersion } from '../api/names.ts';
 import type { ApiClient } from './api-client.ts';
-import { ApiRefusal, installHint } from './api-refusal.ts';
+import { installHint, isCode } from './api-refusal.ts';
 import { apiOf, type Invocation } from './invocation.ts';
 import { printObject } from './output.ts';
 
@@ -60,7 +60,7 @@ async function served(api: ApiClient, groupVersion: string): Promise<boolean> {
     await api.send({ path: `/apis/${groupVersion}` });
     return true;
   } catch (caught) {
-    if (caught instanceof ApiRefusal && (caught.code === 404 || caught.code === 503)) return false;
+    if (isCode(caught, 404) || isCode(caught, 503)) return false;
     throw caught;
   }
 }
